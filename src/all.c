@@ -1,0 +1,37 @@
+/*
+ * all.c - ptm as one translation unit, and its table of contents.
+ *
+ * Floors from the ground up. A file includes only what stands above it in
+ * this list; tools/check-floors holds every file to that.
+ */
+
+/* floor 0: ground */
+#include "os_linux.c"
+#include "fatal.c"
+#include "lock.c"
+#include "options.c"
+
+/* floor 1: shape (size.h, chunk.h) */
+#include "owner.c"
+
+/* floor 2: indexes */
+#include "bins.c"
+
+/* floor 3: memory */
+#include "heap.c"
+#include "mapped.c"
+
+/* floor 4: arenas */
+#include "arena.c"
+#include "arenas.c"
+
+/* floor 6: verbs */
+#include "life.c"
+#include "alloc.c"
+#include "purge.c"
+#include "inspect.c"
+
+/* floor 7: faces */
+#include "hooks.c"
+#include "libc.c"
+#include "libc_info.c"

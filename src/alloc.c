@@ -1,0 +1,326 @@
+#include "alloc.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "arenas.h"
+#include "fatal.h"
+#include "life.h"
+#include "mapped.h"
+#include "options.h"
+#include "os.h"
+#include "owner.h"
+
+/* ---- crimes ------------------------------------------------------------ */
+
+_Noreturn PTM_COLD static void
+die_of_pointer(const void *mem, const char *where, const char *what)
+{
+    fatal_crime(&(struct crime){
+        .where = where,
+        .what = what,
+        .address = mem,
+        .arena = owner_of(mem),
+    });
+}
+
+static void verify_alignment(const void *mem, const char *where)
+{
+    if (unlikely((uintptr_t)mem % MALLOC_ALIGNMENT != 0)) {
+        fatal_crime(&(struct crime){
+            .where = where, .what = "misaligned pointer", .address = mem});
+    }
+}
+
+/* The arena in whose heap this address can be a block, or NULL. */
+static struct arena *arena_of(const void *mem)
+{
+    unsigned number = owner_of(mem);
+    if (unlikely(number == 0) ||
+        unlikely(!heap_contains(heap_for_ptr(mem), mem2chunk(mem)))) {
+        return NULL;
+    }
+    return arena_numbered(number);
+}
+
+static void verify_mapping(enum mapped_verdict verdict, const void *mem,
+                           const char *where)
+{
+    if (unlikely(verdict == MAPPED_UNKNOWN)) {
+        die_of_pointer(mem, where, "not a block of malloc");
+    }
+    if (unlikely(verdict == MAPPED_DESTROYED)) {
+        fatal_crime(&(struct crime){
+            .where = where,
+            .what = "destroyed size word",
+            .address = mem,
+            .word = chunk_word(mem2chunk(mem)),
+            .has_word = true,
+        });
+    }
+}
+
+/* ---- allocating -------------------------------------------------------- */
+
+/* A request, in the terms of the arenas. */
+struct request {
+    size_t bytes;      /* as asked for */
+    size_t alignment;  /* a power of two, at least 16 */
+    size_t chunk_size; /* for `bytes` */
+};
+
+static bool fits_a_heap(const struct request *request)
+{
+    return request->chunk_size + request->alignment + 2 * MIN_CHUNK_SIZE <=
+               CHUNK_SIZE_MAX &&
+           request->alignment < HEAP_MAX_SIZE;
+}
+
+static bool wants_mapping(const struct request *request)
+{
+    size_t span = request->bytes;
+    if (request->alignment > os_page_size()) {
+        span = max_size(span, request->alignment);
+    }
+    return span >= option_get(OPTION_MMAP_THRESHOLD) &&
+           mapped_count() < option_get(OPTION_MMAP_MAX);
+}
+
+static struct chunk *take_from(struct arena *arena,
+                               const struct request *request)
+{
+    return request->alignment <= MALLOC_ALIGNMENT
+               ? _int_malloc(arena, request->chunk_size)
+               : _int_memalign(arena, request->alignment, request->chunk_size);
+}
+
+/* The arena that serves this thread, locked. NULL only in a child whose
+ * arenas were all lost to fork and that can make no other. */
+static struct arena *arena_for_thread(void)
+{
+    struct arena *arena = arena_get();
+    if (likely(arena != NULL)) {
+        return arena;
+    }
+    if (arenas_thread_is_new()) {
+        life_start_thread();
+    }
+    return arena_get2(NULL);
+}
+
+/* From an arena, with the retries of the skeleton. What is known to be zero
+ * is told under the lock, since the next victim overwrites it. */
+static struct chunk *allocate_in_arenas(const struct request *request,
+                                        const char **zero_from)
+{
+    struct arena *arena = arena_for_thread();
+    if (unlikely(arena == NULL)) {
+        return NULL;
+    }
+    struct chunk *chunk = take_from(arena, request);
+    if (unlikely(chunk == NULL)) {
+        struct arena_tries tries = {.made_new = false};
+        do {
+            arena = arena_get_retry(arena, &tries);
+            chunk = arena != NULL ? take_from(arena, request) : NULL;
+        } while (arena != NULL && chunk == NULL);
+    }
+    if (likely(arena != NULL)) {
+        *zero_from = arena->zero_from;
+        ptm_assert(arena_for_chunk(chunk) == arena);
+        arena_release(arena);
+    }
+    return chunk;
+}
+
+/* The block, and where its known zeroes begin. */
+static struct chunk *allocate(const struct request *request,
+                              const char **zero_from)
+{
+    *zero_from = NULL;
+    struct chunk *chunk = NULL;
+    bool may_use_heap = fits_a_heap(request);
+    bool tried_mapping = !may_use_heap || wants_mapping(request);
+    if (unlikely(tried_mapping)) {
+        chunk = mapped_allocate(request->alignment, request->bytes);
+    }
+    if (chunk == NULL && may_use_heap) {
+        chunk = allocate_in_arenas(request, zero_from);
+    }
+    if (unlikely(chunk == NULL) && !tried_mapping &&
+        request->bytes >= os_page_size()) {
+        chunk = mapped_allocate(request->alignment, request->bytes);
+    }
+    return chunk;
+}
+
+/* M_PERTURB: fresh memory is filled with the complement of the byte, freed
+ * memory with the byte. */
+static void perturb_fresh(void *mem, size_t bytes)
+{
+    size_t byte = option_get(OPTION_PERTURB);
+    if (unlikely(byte != 0)) {
+        memset(mem, (int)(byte ^ 0xff), bytes);
+    }
+}
+
+static void perturb_freed(void *mem, size_t bytes)
+{
+    size_t byte = option_get(OPTION_PERTURB);
+    if (unlikely(byte != 0)) {
+        memset(mem, (int)byte, bytes);
+    }
+}
+
+void *alloc_malloc(size_t size)
+{
+    return alloc_memalign(MALLOC_ALIGNMENT, size);
+}
+
+void *alloc_memalign(size_t alignment, size_t size)
+{
+    const char *zero_from;
+    struct request request = {
+        .bytes = size,
+        .alignment = max_size(alignment, MALLOC_ALIGNMENT),
+        .chunk_size = request_to_chunk_size(size),
+    };
+    struct chunk *chunk = allocate(&request, &zero_from);
+    if (unlikely(chunk == NULL)) {
+        return NULL;
+    }
+    perturb_fresh(chunk2mem(chunk), size);
+    return chunk2mem(chunk);
+}
+
+/* How many of the first `size` bytes of a block may not be zero. A mapping is
+ * new and zero throughout. */
+static size_t bytes_to_clear(const struct chunk *chunk, size_t size,
+                             const char *zero_from)
+{
+    const char *mem = chunk2mem(chunk);
+    if (chunk_is_mmapped(chunk)) {
+        return 0;
+    }
+    if (zero_from == NULL || zero_from >= mem + size) {
+        return size;
+    }
+    return zero_from > mem ? (size_t)(zero_from - mem) : 0;
+}
+
+void *alloc_calloc(size_t size)
+{
+    const char *zero_from;
+    struct request request = {
+        .bytes = size,
+        .alignment = MALLOC_ALIGNMENT,
+        .chunk_size = request_to_chunk_size(size),
+    };
+    struct chunk *chunk = allocate(&request, &zero_from);
+    if (unlikely(chunk == NULL)) {
+        return NULL;
+    }
+    memset(chunk2mem(chunk), 0, bytes_to_clear(chunk, size, zero_from));
+    return chunk2mem(chunk);
+}
+
+/* ---- freeing ----------------------------------------------------------- */
+
+/* A block of an arena that was lost in a fork is left alone. */
+static void free_in_arena(struct arena *arena, void *mem)
+{
+    struct chunk *chunk = mem2chunk(mem);
+    if (unlikely(!arena_acquire(arena))) {
+        return;
+    }
+    chunk_verify(arena, chunk, where_free);
+    perturb_freed(mem, usable_size_of(chunk_size(chunk)));
+    _int_free(arena, chunk);
+    arena_release(arena);
+}
+
+void alloc_free(void *mem)
+{
+    verify_alignment(mem, where_free);
+    struct arena *arena = arena_of(mem);
+    if (likely(arena != NULL)) {
+        free_in_arena(arena, mem);
+    } else {
+        verify_mapping(mapped_free(mem2chunk(mem)), mem, where_free);
+    }
+}
+
+size_t alloc_usable_size(const void *mem)
+{
+    verify_alignment(mem, where_usable_size);
+    struct chunk *chunk = mem2chunk(mem);
+    const struct arena *arena = arena_of(mem);
+    if (likely(arena != NULL)) {
+        chunk_verify_word(arena, chunk, where_usable_size);
+        return usable_size_of(chunk_size(chunk));
+    }
+    size_t usable = 0;
+    verify_mapping(mapped_usable_size(chunk, &usable), mem, where_usable_size);
+    return usable;
+}
+
+/* ---- resizing ---------------------------------------------------------- */
+
+static void *move_block(void *mem, size_t old_usable, size_t size)
+{
+    void *moved = alloc_malloc(size);
+    if (moved != NULL) {
+        memcpy(moved, mem, min_size(old_usable, size));
+        alloc_free(mem);
+    }
+    return moved;
+}
+
+/* A block that has become large enough for a mapping of its own moves there
+ * once, and from then on grows by mremap. */
+static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
+                            size_t size)
+{
+    struct request request = {
+        .bytes = size,
+        .alignment = MALLOC_ALIGNMENT,
+        .chunk_size = request_to_chunk_size(size),
+    };
+    if (!fits_a_heap(&request) || !arena_acquire(arena)) {
+        return false;
+    }
+    chunk_verify(arena, chunk, where_realloc);
+    bool may_stay =
+        request.chunk_size <= chunk_size(chunk) || !wants_mapping(&request);
+    bool done = may_stay && _int_resize(arena, chunk, request.chunk_size);
+    arena_release(arena);
+    return done;
+}
+
+static void *realloc_mapped(void *mem, size_t size)
+{
+    struct chunk *chunk = mem2chunk(mem);
+    size_t usable = 0;
+    verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
+    if (mapped_resize(&chunk, size) == MAPPED_OK) {
+        return chunk2mem(chunk);
+    }
+    /* A block that shrinks can stay; one that grows may find room in an
+     * arena. */
+    return size <= usable ? mem : move_block(mem, usable, size);
+}
+
+void *alloc_realloc(void *mem, size_t size)
+{
+    verify_alignment(mem, where_realloc);
+    struct arena *arena = arena_of(mem);
+    if (unlikely(arena == NULL)) {
+        return realloc_mapped(mem, size);
+    }
+    struct chunk *chunk = mem2chunk(mem);
+    if (resize_in_arena(arena, chunk, size)) {
+        return mem;
+    }
+    chunk_verify_word(arena, chunk, where_realloc);
+    return move_block(mem, usable_size_of(chunk_size(chunk)), size);
+}

@@ -1,0 +1,491 @@
+#include "arena.h"
+
+#include "fatal.h"
+#include "options.h"
+#include "os.h"
+
+void arena_initialise(struct arena *arena, unsigned number, unsigned flags)
+{
+    arena->number = number;
+    arena->flags = flags;
+    arena->bins.owner = number;
+}
+
+/* ---- crimes ---------------------------------------------------------- */
+
+_Noreturn PTM_COLD static void die(const struct arena *arena,
+                                   const struct chunk *chunk, const char *where,
+                                   const char *what)
+{
+    fatal_crime(&(struct crime){
+        .where = where,
+        .what = what,
+        .address = chunk2mem(chunk),
+        .size = usable_size_of(chunk_size(chunk)),
+        .arena = arena->number,
+    });
+}
+
+_Noreturn PTM_COLD static void die_of_word(const struct arena *arena,
+                                           const struct chunk *chunk,
+                                           const char *where)
+{
+    fatal_crime(&(struct crime){
+        .where = where,
+        .what = "destroyed size word",
+        .address = chunk2mem(chunk),
+        .word = chunk_word(chunk),
+        .has_word = true,
+        .arena = arena->number,
+    });
+}
+
+_Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
+                                            const struct chunk *chunk,
+                                            const char *where)
+{
+    bool again = where == where_free;
+    die(arena, chunk, where, again ? "double free" : "use of a freed block");
+}
+
+void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
+                       const char *where)
+{
+    uint64_t word = chunk_word(chunk);
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
+    if (unlikely(!word_is_plausible(word, arena->flags) ||
+                 word_size(word) > heap_committed(heap) - offset)) {
+        die_of_word(arena, chunk, where);
+    }
+    if (unlikely(word & CHUNK_IS_FREE)) {
+        die_of_freed(arena, chunk, where);
+    }
+}
+
+/* The header behind a chunk: that of a chunk in use, of a free one, of top,
+ * or a fence. It says, as any header does, that what is before it is in use.
+ */
+static bool next_header_is_sound(const struct arena *arena,
+                                 const struct chunk *next)
+{
+    const struct heap *heap = heap_for_ptr(next);
+    size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)next;
+    uint64_t word = chunk_word(next);
+    return word_has_seal(word) && (word & CHUNK_PREV_INUSE) != 0 &&
+           (word & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena->flags &&
+           word_size(word) >= CHUNK_HEADER_SIZE && word_size(word) <= room;
+}
+
+void chunk_verify(struct arena *arena, const struct chunk *chunk,
+                  const char *where)
+{
+    chunk_verify_word(arena, chunk, where);
+    const struct chunk *next = chunk_next(chunk);
+    if (unlikely(next == heap_end(heap_for_ptr(chunk)))) {
+        /* Only top and a fence reach to the end of their heap. */
+        die_of_word(arena, chunk, where);
+    }
+    if (unlikely(!next_header_is_sound(arena, next))) {
+        die(arena, chunk, where, "destroyed size word after the block");
+    }
+}
+
+/* The free chunk before a chunk whose P is clear, after its tag, size and
+ * footer have agreed. */
+static struct chunk *verified_previous(const struct arena *arena,
+                                       const struct chunk *chunk)
+{
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t room = (uintptr_t)chunk - (uintptr_t)heap_first_chunk(heap);
+    size_t size = chunk->prev_size;
+    if (unlikely(size > room || size < MIN_CHUNK_SIZE ||
+                 size % MALLOC_ALIGNMENT != 0)) {
+        die(arena, chunk, "heap", "destroyed footer");
+    }
+    struct chunk *previous = chunk_previous(chunk);
+    uint64_t word = chunk_word(previous);
+    if (unlikely(!word_is_plausible(word, arena->flags) ||
+                 !(word & CHUNK_IS_FREE) || word_size(word) != size)) {
+        die(arena, chunk, "heap", "destroyed footer");
+    }
+    return previous;
+}
+
+/* ---- heaps ----------------------------------------------------------- */
+
+static void count_system_bytes(struct arena *arena, size_t added)
+{
+    arena->system_bytes += added;
+    arena->max_system_bytes =
+        max_size(arena->max_system_bytes, arena->system_bytes);
+}
+
+/* A free chunk that is in no bin yet gets its footer and its bin; the chunk
+ * behind it learns that it is free. */
+static void put_in_bin(struct arena *arena, struct chunk *chunk)
+{
+    chunk_set_footer(chunk);
+    chunk_clear_prev_inuse(chunk_next(chunk));
+    bins_insert(&arena->bins, chunk);
+}
+
+/* Top ends where its heap does; a closed heap ends with a fence. What top has
+ * besides the fence becomes a free chunk. */
+static void close_top(struct arena *arena)
+{
+    struct chunk *top = arena->top;
+    struct heap *heap = heap_for_ptr(top);
+    size_t size = chunk_size(top);
+    size_t fence_size = CHUNK_HEADER_SIZE;
+    if (size - fence_size < MIN_CHUNK_SIZE) {
+        fence_size = size;
+    }
+    heap->touched = heap->committed;
+    arena->top = NULL;
+    if (fence_size == size) {
+        chunk_mark_inuse(top);
+        return;
+    }
+    chunk_set_head(chunk_at(top, size - fence_size), fence_size, arena->flags);
+    chunk_resize(top, size - fence_size);
+    put_in_bin(arena, top);
+}
+
+static bool is_fence(const struct heap *heap, const struct chunk *chunk)
+{
+    return !chunk_is_free(chunk) && chunk_next(chunk) == heap_end(heap);
+}
+
+static void link_heap(struct arena *arena, struct heap *heap)
+{
+    heap->next = arena->heaps;
+    if (arena->heaps != NULL) {
+        arena->heaps->previous = heap;
+    }
+    arena->heaps = heap;
+    arena->heap_count++;
+}
+
+static void unlink_heap(struct arena *arena, struct heap *heap)
+{
+    if (heap->next != NULL) {
+        heap->next->previous = heap->previous;
+    }
+    if (heap->previous != NULL) {
+        heap->previous->next = heap->next;
+    } else {
+        arena->heaps = heap->next;
+    }
+    arena->heap_count--;
+}
+
+/* How much to ask the kernel for beyond what is needed: system calls become
+ * rarer as the arena grows. */
+static size_t growth(const struct arena *arena, size_t need)
+{
+    size_t step =
+        max_size(HEAP_GROW_MIN, arena->system_bytes / HEAP_GROW_SHARE);
+    return max_size(need, step) + option_get(OPTION_TOP_PAD);
+}
+
+static bool grow_top(struct arena *arena, size_t size)
+{
+    struct heap *heap = heap_for_ptr(arena->top);
+    size_t need = size - chunk_size(arena->top);
+    size_t before = heap->committed;
+    if (!heap_grow(heap, need, growth(arena, need))) {
+        return false;
+    }
+    size_t added = heap->committed - before;
+    chunk_resize(arena->top, chunk_size(arena->top) + added);
+    count_system_bytes(arena, added);
+    return true;
+}
+
+static bool add_heap(struct arena *arena, size_t size)
+{
+    if (size > CHUNK_SIZE_MAX) {
+        return false;
+    }
+    struct heap *heap =
+        heap_create(arena, arena->number, size, growth(arena, size));
+    if (heap == NULL) {
+        return false;
+    }
+    if (arena->top != NULL) {
+        close_top(arena);
+    }
+    link_heap(arena, heap);
+    count_system_bytes(arena, heap->committed);
+    struct chunk *top = heap_first_chunk(heap);
+    chunk_set_head(top, heap->committed - HEAP_HEADER_SIZE,
+                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
+    heap_note_touched(heap, chunk2mem(top));
+    arena->top = top;
+    return true;
+}
+
+/* Makes top hold `size` bytes. */
+static bool ensure_top(struct arena *arena, size_t size)
+{
+    if (arena->top != NULL &&
+        (chunk_size(arena->top) >= size || grow_top(arena, size))) {
+        return true;
+    }
+    return add_heap(arena, size);
+}
+
+/* Returns an empty heap, whose one free chunk is in no bin; false when the
+ * kernel refuses, and the chunk is then to be put in a bin after all. */
+static bool release_heap(struct arena *arena, struct heap *heap)
+{
+    struct heap header = *heap;
+    if (!heap_destroy(heap)) {
+        return false;
+    }
+    unlink_heap(arena, &header);
+    arena->system_bytes -= header.committed;
+    return true;
+}
+
+/* ---- taking ---------------------------------------------------------- */
+
+/* Cuts `chunk`, in no bin, down to `size`, and gives the remainder, if it can
+ * be a chunk, to the bins. The chunk behind is in use. */
+static void split_off_free(struct arena *arena, struct chunk *chunk,
+                           size_t size)
+{
+    size_t remainder = chunk_size(chunk) - size;
+    if (remainder < MIN_CHUNK_SIZE) {
+        chunk_set_prev_inuse(chunk_next(chunk));
+        return;
+    }
+    chunk_resize(chunk, size);
+    struct chunk *rest = chunk_next(chunk);
+    chunk_set_head(rest, remainder,
+                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
+    put_in_bin(arena, rest);
+}
+
+/* Takes the first `size` bytes of top, which has at least MIN_CHUNK_SIZE
+ * more. */
+static struct chunk *carve_top(struct arena *arena, size_t size)
+{
+    struct chunk *chunk = arena->top;
+    struct heap *heap = heap_for_ptr(chunk);
+    size_t remainder = chunk_size(chunk) - size;
+    struct chunk *top = chunk_at(chunk, size);
+    ptm_assert(remainder >= MIN_CHUNK_SIZE);
+    arena->zero_from = heap_touched_end(heap);
+    chunk_set_head(top, remainder,
+                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
+    chunk_resize(chunk, size);
+    chunk_mark_inuse(chunk);
+    heap_note_touched(heap, chunk2mem(top));
+    arena->top = top;
+    return chunk;
+}
+
+struct chunk *_int_malloc(struct arena *arena, size_t size)
+{
+    struct chunk *chunk = bins_take(&arena->bins, size);
+    if (chunk != NULL) {
+        arena->zero_from = NULL;
+        split_off_free(arena, chunk, size);
+        chunk_mark_inuse(chunk);
+        return chunk;
+    }
+    if (!ensure_top(arena, size + MIN_CHUNK_SIZE)) {
+        return NULL;
+    }
+    return carve_top(arena, size);
+}
+
+/* ---- giving back ----------------------------------------------------- */
+
+static void trim_top(struct arena *arena, size_t pad)
+{
+    struct heap *heap = heap_for_ptr(arena->top);
+    char *end = (char *)arena->top + MIN_CHUNK_SIZE + pad;
+    if (end >= (char *)heap_end(heap)) {
+        return;
+    }
+    size_t released = heap_shrink(heap, end);
+    chunk_resize(arena->top, chunk_size(arena->top) - released);
+    arena->system_bytes -= released;
+}
+
+/* Top has grown by a free; if much of it was touched, the kernel gets it. How
+ * much is much grows with what the arena holds, so that a program whose
+ * demand swings does not pay for it with page faults each time. */
+static void trim_large_top(struct arena *arena)
+{
+    size_t threshold = option_get(OPTION_TRIM_THRESHOLD);
+    char *touched = heap_touched_end(heap_for_ptr(arena->top));
+    size_t dirty = (size_t)(touched - (char *)arena->top);
+    if (likely(dirty < threshold)) {
+        return;
+    }
+    size_t live =
+        arena->system_bytes - arena->bins.bytes - chunk_size(arena->top);
+    if (dirty - threshold >= live / TRIM_LIVE_SHARE) {
+        trim_top(arena, option_get(OPTION_TOP_PAD));
+    }
+}
+
+static struct chunk *merge_previous(struct arena *arena, struct chunk *chunk)
+{
+    if (chunk_prev_inuse(chunk)) {
+        return chunk;
+    }
+    struct chunk *previous = verified_previous(arena, chunk);
+    bins_remove(&arena->bins, previous);
+    chunk_resize(previous, chunk_size(previous) + chunk_size(chunk));
+    return previous;
+}
+
+static void merge_next(struct arena *arena, struct chunk *chunk)
+{
+    struct chunk *next = chunk_next(chunk);
+    if (next == arena->top) {
+        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
+        arena->top = chunk;
+    } else if (chunk_is_free(next)) {
+        bins_remove(&arena->bins, next);
+        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
+    }
+}
+
+static bool fills_its_heap(const struct chunk *chunk)
+{
+    const struct heap *heap = heap_for_ptr(chunk);
+    return chunk == heap_first_chunk(heap) && is_fence(heap, chunk_next(chunk));
+}
+
+/* The header of a chunk that is merged into the one before keeps F, so that
+ * a second free of it is recognised until its memory is used again. */
+void _int_free(struct arena *arena, struct chunk *chunk)
+{
+    chunk_mark_free(chunk);
+    chunk = merge_previous(arena, chunk);
+    merge_next(arena, chunk);
+    if (chunk == arena->top) {
+        trim_large_top(arena);
+        return;
+    }
+    if (unlikely(fills_its_heap(chunk)) &&
+        release_heap(arena, heap_for_ptr(chunk))) {
+        return;
+    }
+    put_in_bin(arena, chunk);
+}
+
+/* ---- alignment and resizing ------------------------------------------ */
+
+/* Cuts a chunk in use in two, both in use, the first of `size` bytes. */
+static struct chunk *split_in_use(struct arena *arena, struct chunk *chunk,
+                                  size_t size)
+{
+    size_t remainder = chunk_size(chunk) - size;
+    struct chunk *rest = chunk_at(chunk, size);
+    chunk_set_head(rest, remainder, arena->flags | CHUNK_PREV_INUSE);
+    chunk_resize(chunk, size);
+    return rest;
+}
+
+static void free_surplus(struct arena *arena, struct chunk *chunk, size_t size)
+{
+    if (chunk_size(chunk) - size >= MIN_CHUNK_SIZE) {
+        _int_free(arena, split_in_use(arena, chunk, size));
+    }
+}
+
+struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size)
+{
+    struct chunk *chunk = _int_malloc(arena, size + alignment + MIN_CHUNK_SIZE);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
+    uintptr_t aligned = round_up(mem, alignment);
+    if (aligned != mem) {
+        /* What lies before must be able to be a chunk. */
+        if (aligned - mem < MIN_CHUNK_SIZE) {
+            aligned += alignment;
+        }
+        struct chunk *front = chunk;
+        chunk = split_in_use(arena, front, aligned - mem);
+        _int_free(arena, front);
+    }
+    free_surplus(arena, chunk, size);
+    return chunk;
+}
+
+static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size)
+{
+    size_t extra = size - chunk_size(chunk);
+    if (chunk_size(arena->top) < extra + MIN_CHUNK_SIZE &&
+        !grow_top(arena, extra + MIN_CHUNK_SIZE)) {
+        return false;
+    }
+    carve_top(arena, extra);
+    chunk_resize(chunk, size);
+    return true;
+}
+
+static bool grow_into_free(struct arena *arena, struct chunk *chunk,
+                           struct chunk *next, size_t size)
+{
+    size_t both = chunk_size(chunk) + chunk_size(next);
+    if (both < size) {
+        return false;
+    }
+    bins_remove(&arena->bins, next);
+    chunk_resize(chunk, both);
+    split_off_free(arena, chunk, size);
+    return true;
+}
+
+bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size)
+{
+    if (chunk_size(chunk) >= size) {
+        free_surplus(arena, chunk, size);
+        return true;
+    }
+    struct chunk *next = chunk_next(chunk);
+    if (next == arena->top) {
+        return grow_into_top(arena, chunk, size);
+    }
+    return chunk_is_free(next) && grow_into_free(arena, chunk, next, size);
+}
+
+/* ---- trimming on request --------------------------------------------- */
+
+/* The whole pages between a free chunk's links and its footer. */
+static bool purge_chunk(const struct chunk *chunk)
+{
+    size_t page = os_page_size();
+    uintptr_t start = round_up((uintptr_t)(chunk + 1), page);
+    uintptr_t end = round_down((uintptr_t)chunk_next(chunk), page);
+    return start < end && os_purge((void *)start, end - start);
+}
+
+bool arena_trim(struct arena *arena, size_t pad)
+{
+    bool any = false;
+    unsigned position = 0;
+    struct chunk *chunk = bins_first_from(&arena->bins, &position);
+    for (; chunk != NULL;
+         position++, chunk = bins_first_from(&arena->bins, &position)) {
+        for (; chunk != NULL; chunk = chunk_next_free(chunk)) {
+            any |= purge_chunk(chunk);
+        }
+    }
+    if (arena->top != NULL) {
+        size_t before = arena->system_bytes;
+        trim_top(arena, pad);
+        any |= arena->system_bytes < before;
+    }
+    return any;
+}

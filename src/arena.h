@@ -1,0 +1,99 @@
+/*
+ * arena.h - one arena: a lock, bins, top, and the heaps they manage.
+ *
+ *     arena --> heaps --> | header | chunk | chunk | free | chunk |  top  |
+ *       |                     |________________________ |           |
+ *       |                 | header | chunk | free | chunk ... | fence |   |
+ *       |-- bins ------------------------------^---^                      |
+ *       '-- top ----------------------------------------------------------'
+ *
+ * A heap is a sequence of chunks without gaps. In the newest one the last
+ * chunk is `top`: free, in no bin, without a footer, carved when no bin
+ * serves, and grown as its heap grows. When its heap is full, a new heap is
+ * added; the old top becomes an ordinary free chunk, and behind it a `fence`
+ * of one or two headers closes the heap: in use for ever, so that no merge
+ * runs off the end.
+ *
+ * No two free chunks are neighbours: freeing merges with what lies on either
+ * side. A heap that is one single free chunk goes back to the kernel, unless
+ * it is the one that top is in.
+ *
+ * All functions want the arena's lock held, but for those that say otherwise.
+ * Sizes named `size` are chunk sizes (see size.h).
+ */
+#ifndef PTM_ARENA_H
+#define PTM_ARENA_H
+
+#include "base.h"
+#include "bins.h"
+#include "chunk.h"
+#include "heap.h"
+#include "lock.h"
+
+struct arena {
+    struct lock lock;
+
+    /* Fixed when the arena is made. */
+    unsigned number; /* from 1; what the owner table says */
+    unsigned flags;  /* CHUNK_NON_MAIN_ARENA, or 0 in the main arena */
+
+    /* Guarded by `lock`. */
+    struct chunk *top;  /* NULL before the first heap */
+    struct heap *heaps; /* newest first; top is in the first */
+    size_t heap_count;
+    size_t system_bytes; /* committed, in all heaps */
+    size_t max_system_bytes;
+    /* The last victim is zero from here on; NULL when nothing is known. */
+    const char *zero_from;
+    struct bins bins;
+
+    /* Guarded by the lock of the set: see arenas.h. */
+    unsigned attached;
+    bool is_on_free_list;
+    struct arena *next_free;
+
+    /* In a child whose parent lost its holder in mid-change: never touched
+     * again. Set once, before the child has a second thread. */
+    bool is_abandoned;
+};
+
+/* Makes an arena of zeroed memory with a lock in it. */
+void arena_initialise(struct arena *arena, unsigned number, unsigned flags);
+
+/* A chunk in use of at least `size` bytes, or NULL when the arena can get no
+ * more from the kernel. */
+struct chunk *_int_malloc(struct arena *arena, size_t size);
+
+/* The same with mem at a multiple of `alignment`, a power of two above 16.
+ * What lies before and behind goes back to the arena. */
+struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size);
+
+/* Frees a chunk that chunk_verify has found sound. */
+void _int_free(struct arena *arena, struct chunk *chunk);
+
+/* Makes a chunk hold `size` bytes where it is: shrinks it, or takes in the
+ * free chunk or the top behind it. False when that is not possible: nothing
+ * has changed then. */
+bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size);
+
+/* Ends the program unless `chunk` is one that this arena has in use, as far
+ * as its own tag and its neighbours' can tell. `where` is the function the
+ * program called. */
+void chunk_verify(struct arena *arena, const struct chunk *chunk,
+                  const char *where);
+
+/* What chunk_verify checks without the lock: the chunk's own word. */
+void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
+                       const char *where);
+
+/* Gives back the pages inside free chunks, and of top all but `pad` bytes.
+ * True when the kernel got any. */
+bool arena_trim(struct arena *arena, size_t pad);
+
+/* Usable bytes of the top chunk, 0 when there is none. */
+static inline size_t arena_top_size(const struct arena *arena)
+{
+    return arena->top != NULL ? chunk_size(arena->top) : 0;
+}
+
+#endif

@@ -1,0 +1,327 @@
+#include "arenas.h"
+
+#include "fatal.h"
+#include "lock.h"
+#include "options.h"
+#include "os.h"
+
+struct arena main_arena = {
+    .lock = LOCK_INITIAL(LOCK_RANK_ARENA),
+    .number = 1,
+    .bins = {.owner = 1},
+};
+
+struct arena *arena_table[ARENAS_MAX + 1] = {[1] = &main_arena};
+
+static struct {
+    struct lock lock;
+    unsigned count;          /* of arenas; the table is full up to it */
+    unsigned limit;          /* by CPUs; 0 until it is asked for */
+    unsigned threads;        /* that ever allocated */
+    struct arena *free_list; /* newest first */
+} set = {
+    .lock = LOCK_INITIAL(LOCK_RANK_ARENAS),
+    .count = 1,
+};
+
+/* What a thread remembers. Small: initial-exec TLS of a library that may be
+ * opened at run time comes out of a few hundred bytes. */
+static PTM_TLS struct {
+    struct arena *arena;
+    bool is_known;   /* has been counted */
+    bool is_leaving; /* attaches to no arena any more */
+} thread;
+
+static void lock_set(void)
+{
+    while (!lock_acquire(&set.lock)) {
+        arenas_after_fork();
+    }
+}
+
+static void unlock_set(void)
+{
+    lock_release(&set.lock);
+}
+
+unsigned arenas_count(void)
+{
+    return __atomic_load_n(&set.count, __ATOMIC_ACQUIRE);
+}
+
+bool arenas_thread_is_new(void)
+{
+    return !thread.is_known;
+}
+
+unsigned arenas_note_thread(void)
+{
+    thread.is_known = true;
+    return __atomic_add_fetch(&set.threads, 1, __ATOMIC_RELAXED);
+}
+
+bool arena_acquire(struct arena *arena)
+{
+    if (likely(lock_try(&arena->lock))) {
+        return true;
+    }
+    while (!arena->is_abandoned) {
+        if (lock_acquire(&arena->lock)) {
+            return true;
+        }
+        arenas_after_fork();
+    }
+    return false;
+}
+
+void arena_release(struct arena *arena)
+{
+    lock_release(&arena->lock);
+}
+
+struct arena *arena_get(void)
+{
+    struct arena *arena = thread.arena;
+    if (likely(arena != NULL) && likely(lock_try_patiently(&arena->lock))) {
+        return arena;
+    }
+    return NULL;
+}
+
+/* ---- attachment: under the lock of the set ---------------------------- */
+
+static void leave_locked(struct arena *arena)
+{
+    if (arena == NULL || --arena->attached > 0 || arena->is_abandoned) {
+        return;
+    }
+    arena->next_free = set.free_list;
+    arena->is_on_free_list = true;
+    set.free_list = arena;
+}
+
+static void take_off_free_list(struct arena *arena)
+{
+    struct arena **link = &set.free_list;
+    while (*link != arena) {
+        link = &(*link)->next_free;
+    }
+    *link = arena->next_free;
+    arena->is_on_free_list = false;
+}
+
+/* The thread's arena is now this one. */
+static void attach(struct arena *arena)
+{
+    if (thread.is_leaving || arena == thread.arena) {
+        return;
+    }
+    lock_set();
+    leave_locked(thread.arena);
+    if (arena->is_on_free_list) {
+        take_off_free_list(arena);
+    }
+    arena->attached++;
+    thread.arena = arena;
+    unlock_set();
+}
+
+void arenas_detach_thread(void)
+{
+    struct arena *arena = thread.arena;
+    thread.is_leaving = true;
+    thread.arena = NULL;
+    if (arena != NULL) {
+        lock_set();
+        leave_locked(arena);
+        unlock_set();
+    }
+}
+
+/* ---- choosing --------------------------------------------------------- */
+
+static unsigned arena_limit(void)
+{
+    size_t wish = option_get(OPTION_ARENA_MAX);
+    if (wish > 0) {
+        return (unsigned)min_size(wish, ARENAS_MAX);
+    }
+    unsigned limit = __atomic_load_n(&set.limit, __ATOMIC_RELAXED);
+    if (limit == 0) {
+        limit = (unsigned)min_size((size_t)os_cpu_limit() * ARENAS_PER_CPU,
+                                   ARENAS_MAX);
+        __atomic_store_n(&set.limit, limit, __ATOMIC_RELAXED);
+    }
+    return limit;
+}
+
+static bool was_tried(const struct arena_tries *tries,
+                      const struct arena *arena)
+{
+    unsigned number = arena->number;
+    return tries != NULL && (tries->tried[number / 64] >> number % 64 & 1) != 0;
+}
+
+static struct arena *newest_free_arena(const struct arena_tries *tries)
+{
+    lock_set();
+    struct arena *arena = set.free_list;
+    while (arena != NULL && was_tried(tries, arena)) {
+        arena = arena->next_free;
+    }
+    unlock_set();
+    return arena;
+}
+
+/* A free arena has no threads, but others may be freeing its blocks just now.
+ */
+static struct arena *take_free_arena(const struct arena_tries *tries)
+{
+    struct arena *arena = newest_free_arena(tries);
+    return arena != NULL && arena_acquire(arena) ? arena : NULL;
+}
+
+/* All arenas, in an order that differs from CPU to CPU, so that threads that
+ * flee from one lock do not all meet at the next. Those that `take` gets are
+ * locked. */
+static struct arena *search(const struct arena_tries *tries,
+                            bool (*take)(struct arena *))
+{
+    unsigned count = arenas_count();
+    unsigned start = os_current_cpu();
+    for (unsigned i = 0; i < count; i++) {
+        struct arena *arena = arena_numbered((start + i) % count + 1);
+        if (!was_tried(tries, arena) && take(arena)) {
+            return arena;
+        }
+    }
+    return NULL;
+}
+
+static bool take_if_idle(struct arena *arena)
+{
+    return !arena->is_abandoned && lock_try(&arena->lock);
+}
+
+static bool may_make_arena(const struct arena_tries *tries)
+{
+    unsigned count = arenas_count();
+    return (tries == NULL || !tries->made_new) && count < ARENAS_MAX &&
+           count < arena_limit();
+}
+
+/* Enters the arena into the table, if there is still room. */
+static bool publish(struct arena *arena)
+{
+    lock_set();
+    bool has_room = may_make_arena(NULL);
+    if (has_room) {
+        unsigned number = arenas_count() + 1;
+        arena_initialise(arena, number, CHUNK_NON_MAIN_ARENA);
+        __atomic_store_n(&arena_table[number], arena, __ATOMIC_RELEASE);
+        __atomic_store_n(&set.count, number, __ATOMIC_RELEASE);
+    }
+    unlock_set();
+    return has_room;
+}
+
+/* A new arena, locked. Its memory is never returned: it is a few KiB, and the
+ * number of arenas is bounded. */
+static struct arena *make_arena(struct arena_tries *tries)
+{
+    if (!may_make_arena(tries)) {
+        return NULL;
+    }
+    size_t bytes = round_up(sizeof(struct arena), os_page_size());
+    struct arena *arena = os_map(bytes);
+    if (arena == NULL) {
+        return NULL;
+    }
+    lock_initialise(&arena->lock, LOCK_RANK_ARENA);
+    lock_try(&arena->lock);
+    if (!publish(arena)) {
+        lock_release(&arena->lock);
+        os_unmap(arena, bytes);
+        return NULL;
+    }
+    if (tries != NULL) {
+        tries->made_new = true;
+    }
+    return arena;
+}
+
+struct arena *arena_get2(struct arena_tries *tries)
+{
+    struct arena *arena = take_free_arena(tries);
+    if (arena == NULL) {
+        arena = search(tries, take_if_idle);
+    }
+    if (arena == NULL) {
+        arena = make_arena(tries);
+    }
+    if (arena == NULL) {
+        arena = search(tries, arena_acquire);
+    }
+    if (arena != NULL) {
+        attach(arena);
+    }
+    return arena;
+}
+
+struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries)
+{
+    tries->tried[failed->number / 64] |= (uint64_t)1 << failed->number % 64;
+    arena_release(failed);
+    if (!was_tried(tries, &main_arena) && arena_acquire(&main_arena)) {
+        return &main_arena;
+    }
+    return arena_get2(tries);
+}
+
+/* ---- fork --------------------------------------------------------------- */
+
+/* Only the forking thread is left. */
+static void free_arenas_of_lost_threads(void)
+{
+    struct arena *free_list = NULL;
+    for (unsigned number = arenas_count(); number >= 1; number--) {
+        struct arena *arena = arena_numbered(number);
+        bool is_mine = arena == thread.arena;
+        arena->attached = is_mine;
+        arena->is_on_free_list = !is_mine && !arena->is_abandoned;
+        if (arena->is_on_free_list) {
+            arena->next_free = free_list;
+            free_list = arena;
+        }
+    }
+    set.free_list = free_list;
+}
+
+/* Runs in the one thread of a new process, from a fork handler or in the
+ * first wait for a lock, whichever comes first. An arena whose holder is gone
+ * may be half changed: it is never locked again, its blocks stay readable,
+ * and freeing them does nothing.
+ *
+ * The thread itself may hold a lock, when a signal handler interrupted it and
+ * forked. What that lock guards is left as it is: the interrupted function
+ * will go on where it was. */
+void arenas_after_fork(void)
+{
+    for (unsigned number = arenas_count(); number >= 1; number--) {
+        struct arena *arena = arena_numbered(number);
+        lock_confirm(&arena->lock);
+        if (lock_is_orphaned(&arena->lock)) {
+            arena->is_abandoned = true;
+        }
+    }
+    if (thread.arena != NULL && thread.arena->is_abandoned) {
+        thread.arena = NULL;
+    }
+    if (lock_is_orphaned(&set.lock)) {
+        lock_reset(&set.lock);
+    }
+    lock_confirm(&set.lock);
+    if (!lock_is_mine(&set.lock)) {
+        free_arenas_of_lost_threads();
+    }
+}

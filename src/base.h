@@ -1,0 +1,68 @@
+/*
+ * base.h - the words that every other file is written in: attributes
+ * and arithmetic on sizes and bits.
+ */
+#ifndef PTM_BASE_H
+#define PTM_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+#define PTM_EXPORT   __attribute__((visibility("default")))
+#define PTM_COLD     __attribute__((noinline, cold))
+#define PTM_NOINLINE __attribute__((noinline))
+#define PTM_TLS      __thread __attribute__((tls_model("initial-exec")))
+
+/* `name` is another name of the exported function `target`. */
+#define PTM_ALIAS(name, target)                                                \
+    extern __typeof(target) name                                               \
+        __attribute__((alias(#target), visibility("default")))
+
+#define likely(condition)   __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+static inline bool is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* `unit` is a power of two. The caller rules out overflow. */
+static inline size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) & ~(unit - 1);
+}
+
+static inline size_t round_down(size_t n, size_t unit)
+{
+    return n & ~(unit - 1);
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Index of the highest set bit; n is not 0. */
+static inline unsigned highest_bit(size_t n)
+{
+    return 63u - (unsigned)__builtin_clzl(n);
+}
+
+/* Index of the lowest set bit; n is not 0. */
+static inline unsigned lowest_bit(uint64_t n)
+{
+    return (unsigned)__builtin_ctzl(n);
+}
+
+_Static_assert(sizeof(size_t) == 8 && sizeof(long) == 8,
+               "sizes and addresses are 64 bits wide");
+
+#endif

@@ -1,0 +1,248 @@
+#include "bins.h"
+
+#include "fatal.h"
+#include "owner.h"
+
+/* One bin: the head of its list, and the bit that says that it has any. */
+struct bin {
+    struct chunk **head;
+    struct large_bin place; /* of a large one */
+    unsigned exact;         /* of an exact one */
+    bool is_exact;
+};
+
+static struct bin exact_bin(struct bins *bins, unsigned index)
+{
+    return (struct bin){
+        .head = &bins->exact[index], .exact = index, .is_exact = true};
+}
+
+static struct bin large_bin(struct bins *bins, struct large_bin place)
+{
+    return (struct bin){.head = &bins->large[place.octave][place.sub],
+                        .place = place};
+}
+
+static struct bin bin_of_size(struct bins *bins, size_t size)
+{
+    return size_has_exact_bin(size) ? exact_bin(bins, exact_bin_of(size))
+                                    : large_bin(bins, large_bin_of(size));
+}
+
+static void mark_occupied(struct bins *bins, struct bin bin)
+{
+    if (bin.is_exact) {
+        bins->exact_map |= (uint64_t)1 << bin.exact;
+    } else {
+        bins->sub_map[bin.place.octave] |= 1u << bin.place.sub;
+        bins->octave_map |= 1u << bin.place.octave;
+    }
+}
+
+static void mark_empty(struct bins *bins, struct bin bin)
+{
+    if (bin.is_exact) {
+        bins->exact_map &= ~((uint64_t)1 << bin.exact);
+        return;
+    }
+    bins->sub_map[bin.place.octave] &= ~(1u << bin.place.sub);
+    if (bins->sub_map[bin.place.octave] == 0) {
+        bins->octave_map &= ~(1u << bin.place.octave);
+    }
+}
+
+_Noreturn PTM_COLD static void list_is_broken(const struct bins *bins,
+                                              const struct chunk *chunk)
+{
+    fatal_crime(&(struct crime){
+        .where = "heap",
+        .what = "broken free list",
+        .address = chunk2mem(chunk),
+        .size = usable_size_of(chunk_size(chunk)),
+        .arena = bins->owner,
+    });
+}
+
+void bins_insert(struct bins *bins, struct chunk *chunk)
+{
+    struct bin bin = bin_of_size(bins, chunk_size(chunk));
+    struct chunk *first = *bin.head;
+    ptm_assert(chunk_is_free(chunk) && chunk_footer_matches(chunk));
+    if (first == NULL) {
+        mark_occupied(bins, bin);
+    } else {
+        if (unlikely(first->previous_free != NULL)) {
+            list_is_broken(bins, first);
+        }
+        first->previous_free = chunk;
+    }
+    chunk->next_free = first;
+    chunk->previous_free = NULL;
+    *bin.head = chunk;
+    bins->bytes += chunk_size(chunk);
+    bins->count++;
+}
+
+/* A smashed link is most often no address at all; it is read through only if
+ * it leads into a heap of this arena. */
+static bool link_may_be_followed(const struct bins *bins,
+                                 const struct chunk *link)
+{
+    return link == NULL || ((uintptr_t)link % MALLOC_ALIGNMENT == 0 &&
+                            owner_of(link) == bins->owner);
+}
+
+static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
+{
+    struct chunk *next = chunk->next_free;
+    struct chunk *previous = chunk->previous_free;
+    bool is_first = *bin.head == chunk;
+    if (unlikely(is_first != (previous == NULL) ||
+                 !link_may_be_followed(bins, next) ||
+                 !link_may_be_followed(bins, previous))) {
+        list_is_broken(bins, chunk);
+    }
+    if (unlikely((next != NULL && next->previous_free != chunk) ||
+                 (previous != NULL && previous->next_free != chunk))) {
+        list_is_broken(bins, chunk);
+    }
+    if (next != NULL) {
+        next->previous_free = previous;
+    }
+    if (previous != NULL) {
+        previous->next_free = next;
+    } else {
+        *bin.head = next;
+        if (next == NULL) {
+            mark_empty(bins, bin);
+        }
+    }
+    bins->bytes -= chunk_size(chunk);
+    bins->count--;
+}
+
+void bins_remove(struct bins *bins, struct chunk *chunk)
+{
+    remove_from(bins, bin_of_size(bins, chunk_size(chunk)), chunk);
+}
+
+/* The chunk's own word names its bin; a chunk found by way of the bin must
+ * agree, or its word was overwritten while it was free. */
+static struct chunk *take_first(struct bins *bins, struct bin bin)
+{
+    struct chunk *chunk = *bin.head;
+    uint64_t word = chunk_word(chunk);
+    if (unlikely(!word_has_seal(word) || !(word & CHUNK_IS_FREE) ||
+                 word_size(word) < MIN_CHUNK_SIZE ||
+                 word_size(word) >= HEAP_MAX_SIZE ||
+                 bin_of_size(bins, word_size(word)).head != bin.head)) {
+        list_is_broken(bins, chunk);
+    }
+    remove_from(bins, bin, chunk);
+    return chunk;
+}
+
+static struct chunk *take_large_from(struct bins *bins, struct large_bin place)
+{
+    if (place.octave >= OCTAVES) {
+        return NULL;
+    }
+    uint32_t subs = bins->sub_map[place.octave] & (~0u << place.sub);
+    if (subs == 0) {
+        uint32_t octaves = bins->octave_map & (~1u << place.octave);
+        if (octaves == 0) {
+            return NULL;
+        }
+        place.octave = lowest_bit(octaves);
+        subs = bins->sub_map[place.octave];
+    }
+    place.sub = lowest_bit(subs);
+    return take_first(bins, large_bin(bins, place));
+}
+
+/* The first bin in which every chunk has at least `size` bytes. */
+static struct large_bin bin_of_at_least(size_t size)
+{
+    size_t width = (size_t)1 << (highest_bit(size) - SUB_BIN_SHIFT);
+    return large_bin_of(round_up(size, width));
+}
+
+static struct chunk *peek_own_bin(struct bins *bins, size_t size)
+{
+    struct bin bin = bin_of_size(bins, size);
+    struct chunk *chunk = *bin.head;
+    for (int i = 0; i < BIN_PEEK_LIMIT && chunk != NULL; i++) {
+        if (chunk_size(chunk) >= size) {
+            remove_from(bins, bin, chunk);
+            return chunk;
+        }
+        if (unlikely(!link_may_be_followed(bins, chunk->next_free))) {
+            list_is_broken(bins, chunk);
+        }
+        chunk = chunk->next_free;
+    }
+    return NULL;
+}
+
+struct chunk *bins_take(struct bins *bins, size_t size)
+{
+    if (size_has_exact_bin(size)) {
+        uint64_t map = bins->exact_map & (~(uint64_t)0 << exact_bin_of(size));
+        if (map != 0) {
+            return take_first(bins, exact_bin(bins, lowest_bit(map)));
+        }
+        return take_large_from(bins, (struct large_bin){0, 0});
+    }
+    struct chunk *chunk = peek_own_bin(bins, size);
+    return chunk != NULL ? chunk : take_large_from(bins, bin_of_at_least(size));
+}
+
+unsigned bins_position_of(size_t size)
+{
+    if (size_has_exact_bin(size)) {
+        return exact_bin_of(size);
+    }
+    struct large_bin place = large_bin_of(size);
+    return EXACT_BINS + place.octave * SUB_BINS + place.sub;
+}
+
+/* The inverse: the place of a large bin's position. */
+static struct large_bin large_place(unsigned position)
+{
+    unsigned large = position - EXACT_BINS;
+    return (struct large_bin){large / SUB_BINS, large % SUB_BINS};
+}
+
+struct chunk *bins_first_from(const struct bins *bins, unsigned *position)
+{
+    for (; *position < BIN_POSITIONS; ++*position) {
+        struct large_bin place = large_place(*position);
+        struct chunk *first = *position < EXACT_BINS
+                                  ? bins->exact[*position]
+                                  : bins->large[place.octave][place.sub];
+        if (first != NULL) {
+            return first;
+        }
+    }
+    return NULL;
+}
+
+bool bins_map_says(const struct bins *bins, unsigned position)
+{
+    if (position < EXACT_BINS) {
+        return (bins->exact_map >> position & 1) != 0;
+    }
+    struct large_bin place = large_place(position);
+    return (bins->sub_map[place.octave] >> place.sub & 1) != 0;
+}
+
+bool bins_maps_agree(const struct bins *bins)
+{
+    for (unsigned octave = 0; octave < OCTAVES; octave++) {
+        bool has_chunks = bins->sub_map[octave] != 0;
+        if (has_chunks != ((bins->octave_map >> octave & 1) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,92 @@
+/*
+ * config.h - every constant of the allocator, with its reason.
+ *
+ * Nothing here depends on the machine but the width of its addresses. The
+ * page size is a fact of the running kernel: see os_page_size.
+ */
+#ifndef PTM_CONFIG_H
+#define PTM_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Assertions and lock ranks are checked in builds made with PTM_CHECKED=1;
+ * the code is compiled in every build. */
+#ifndef PTM_CHECKED
+#define PTM_CHECKED 0
+#endif
+
+enum {
+    /* What max_align_t needs on x86-64 and aarch64. */
+    MALLOC_ALIGNMENT = 16,
+
+    /* A free chunk holds prev_size, the size word and two links. */
+    MIN_CHUNK_SIZE = 32,
+
+    /* Heaps begin at multiples of this, so that masking an address finds the
+     * heap. 64 MiB keeps a chunk's size below 2^32 with room for flags, and
+     * the owner table at 2 MiB of (mostly untouched) bytes. */
+    HEAP_MAX_SHIFT = 26,
+
+    /* Chunk sizes below this have a bin each; larger ones share a bin with
+     * sizes within 1/32 of theirs, which bounds what a search that takes the
+     * first chunk of a bin can waste to 3 %. */
+    EXACT_BIN_SHIFT = 10,
+    SUB_BIN_SHIFT = 5,
+
+    /* How many chunks of the request's own bin are looked at before a larger
+     * one is split: keeps every search bounded. */
+    BIN_PEEK_LIMIT = 4,
+
+    /* An owner's number is one byte, and 0 means "not ours". */
+    ARENAS_MAX = 254,
+
+    /* Threads that the scheduler may run at once contend for CPUs, not for
+     * arenas, when there are a few arenas for each. */
+    ARENAS_PER_CPU = 4,
+
+    /* Tries before a lock counts as contended. A critical section is about
+     * 200 instructions; a pause is about 40 cycles on current x86. */
+    LOCK_SPINS = 64,
+
+    /* Direct mappings known before the table of them needs memory of its
+     * own: no small program does. */
+    MAPPED_STATIC_SLOTS = 64,
+};
+
+#define HEAP_MAX_SIZE   ((size_t)1 << HEAP_MAX_SHIFT)
+#define EXACT_BIN_LIMIT ((size_t)1 << EXACT_BIN_SHIFT)
+
+/* A heap grows by at least this, or by the given share of what its arena has,
+ * so that the number of system calls stays logarithmic. */
+#define HEAP_GROW_MIN   ((size_t)128 << 10)
+#define HEAP_GROW_SHARE 8
+
+/* The least that is reserved when the full 64 MiB are refused. */
+#define HEAP_MIN_RESERVE ((size_t)256 << 10)
+
+/* Under a limit on address space one heap reserves at most this share of it,
+ * and grows its reservation in place when it needs more. */
+#define ADDRESS_SPACE_SHARE 16
+
+/* Requests from here on are mapped on their own. Below, a fault costs more
+ * than the fragmentation that a heap risks. */
+#define DEFAULT_MMAP_THRESHOLD ((size_t)256 << 10)
+#define DEFAULT_MMAP_MAX       65536
+
+/* A top that has this many touched bytes more than its arena has in use
+ * elsewhere/4 is returned to the kernel. */
+#define DEFAULT_TRIM_THRESHOLD ((size_t)4 << 20)
+#define TRIM_LIVE_SHARE        4
+
+/* User space addresses that the kernel hands out unless it is asked for
+ * higher ones, which ptm never does. */
+#if defined(__x86_64__)
+#define ADDRESS_BITS 47
+#elif defined(__aarch64__)
+#define ADDRESS_BITS 48
+#else
+#error "ptm runs on x86-64 and aarch64"
+#endif
+
+#endif

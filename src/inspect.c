@@ -1,0 +1,279 @@
+#include "inspect.h"
+
+#include "arenas.h"
+#include "mapped.h"
+#include "os.h"
+#include "owner.h"
+
+/* ---- counting ----------------------------------------------------------- */
+
+bool arena_stats(struct arena *arena, struct arena_stats *stats)
+{
+    *stats = (struct arena_stats){0};
+    if (!arena_acquire(arena)) {
+        return false;
+    }
+    stats->system_bytes = arena->system_bytes;
+    stats->max_system_bytes = arena->max_system_bytes;
+    stats->top_bytes = arena_top_size(arena);
+    stats->free_chunks = arena->bins.count + (arena->top != NULL);
+    stats->free_bytes = arena->bins.bytes + stats->top_bytes;
+    stats->heaps = arena->heap_count;
+    for (struct heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        stats->address_bytes += heap->reserved;
+    }
+    arena_release(arena);
+    return true;
+}
+
+void arena_stats_add(struct arena_stats *sum, const struct arena_stats *more)
+{
+    sum->system_bytes += more->system_bytes;
+    sum->max_system_bytes += more->max_system_bytes;
+    sum->free_chunks += more->free_chunks;
+    sum->free_bytes += more->free_bytes;
+    sum->top_bytes += more->top_bytes;
+    sum->heaps += more->heaps;
+    sum->address_bytes += more->address_bytes;
+}
+
+bool bin_stats_next(struct arena *arena, unsigned *position,
+                    struct bin_stats *stats)
+{
+    struct chunk *chunk = bins_first_from(&arena->bins, position);
+    *stats = (struct bin_stats){.least = SIZE_MAX};
+    for (; chunk != NULL; chunk = chunk_next_free(chunk)) {
+        size_t size = chunk_size(chunk);
+        stats->least = min_size(stats->least, size);
+        stats->most = max_size(stats->most, size);
+        stats->bytes += size;
+        stats->count++;
+    }
+    ++*position;
+    return stats->count > 0;
+}
+
+/* ---- checking ----------------------------------------------------------- */
+
+/* What a walk over the heaps of an arena adds up. */
+struct walk {
+    struct arena *arena;
+    struct damage *damage;
+    size_t free_chunks; /* without top */
+    size_t free_bytes;
+    bool met_top;
+};
+
+static bool fails(struct walk *walk, const void *address, const char *what)
+{
+    *walk->damage = (struct damage){
+        .what = what, .address = address, .arena = walk->arena->number};
+    return false;
+}
+
+static bool check_free_chunk(struct walk *walk, struct chunk *chunk,
+                             const struct heap *heap)
+{
+    if (chunk == walk->arena->top) {
+        walk->met_top = true;
+        return chunk_next(chunk) == heap_end(heap) ||
+               fails(walk, chunk2mem(chunk), "top ends before its heap");
+    }
+    if (chunk_next(chunk) >= heap_end(heap)) {
+        return fails(walk, chunk2mem(chunk), "no fence at the end of a heap");
+    }
+    if (!chunk_footer_matches(chunk)) {
+        return fails(walk, chunk2mem(chunk), "footer differs from size word");
+    }
+    walk->free_chunks++;
+    walk->free_bytes += chunk_size(chunk);
+    return true;
+}
+
+/* One chunk, given whether the one before is free. */
+static bool check_chunk(struct walk *walk, struct chunk *chunk,
+                        const struct heap *heap, bool previous_is_free)
+{
+    uint64_t word = chunk_word(chunk);
+    size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)chunk;
+    const void *mem = chunk2mem(chunk);
+    if (!word_has_seal(word) ||
+        (word & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) !=
+            walk->arena->flags) {
+        return fails(walk, mem, "size word with wrong flags");
+    }
+    if (word_size(word) > room ||
+        (word_size(word) < MIN_CHUNK_SIZE && word_size(word) != room)) {
+        return fails(walk, mem, "size word with an impossible size");
+    }
+    if (((word & CHUNK_PREV_INUSE) == 0) != previous_is_free) {
+        return fails(walk, mem, "P differs from the state of the chunk before");
+    }
+    if ((word & CHUNK_IS_FREE) == 0) {
+        return true;
+    }
+    if (previous_is_free) {
+        return fails(walk, mem, "two free chunks side by side");
+    }
+    return check_free_chunk(walk, chunk, heap);
+}
+
+static bool check_heap(struct walk *walk, const struct heap *heap)
+{
+    const struct arena *arena = walk->arena;
+    if (heap != heap_for_ptr(heap) || heap->arena != arena ||
+        owner_of(heap) != arena->number) {
+        return fails(walk, heap, "heap does not belong to its arena");
+    }
+    if (heap->committed > heap->reserved || heap->reserved > HEAP_MAX_SIZE ||
+        heap->touched > heap->committed ||
+        heap->committed % os_page_size() != 0) {
+        return fails(walk, heap, "heap with impossible bounds");
+    }
+    bool is_free = false;
+    struct chunk *chunk = heap_first_chunk(heap);
+    while (chunk != heap_end(heap)) {
+        if (!check_chunk(walk, chunk, heap, is_free)) {
+            return false;
+        }
+        is_free = chunk_is_free(chunk);
+        chunk = chunk_next(chunk);
+    }
+    bool has_top = arena->top != NULL && heap_for_ptr(arena->top) == heap;
+    return is_free == has_top ||
+           fails(walk, heap, "heap ends with neither top nor fence");
+}
+
+/* Behind top nothing was written since the kernel gave it: calloc relies on
+ * that. Looks at the first and the last word of what is called untouched. */
+static bool check_untouched(struct walk *walk)
+{
+    const struct arena *arena = walk->arena;
+    if (arena->top == NULL) {
+        return true;
+    }
+    const struct heap *heap = heap_for_ptr(arena->top);
+    if (heap != arena->heaps) {
+        return fails(walk, arena->top, "top is not in the newest heap");
+    }
+    if ((char *)heap_touched_end(heap) < (char *)chunk2mem(arena->top)) {
+        return fails(walk, arena->top, "top's header counts as untouched");
+    }
+    if (heap->touched == heap->committed) {
+        return true;
+    }
+    const uint64_t *first = heap_touched_end(heap);
+    return *first == 0 || fails(walk, first, "untouched memory is not zero");
+}
+
+static bool check_heaps(struct walk *walk)
+{
+    struct arena *arena = walk->arena;
+    size_t heaps = 0, committed = 0;
+    const struct heap *previous = NULL;
+    for (struct heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        if (heaps++ == arena->heap_count || heap->previous != previous) {
+            return fails(walk, heap, "list of heaps is broken");
+        }
+        if (!check_heap(walk, heap)) {
+            return false;
+        }
+        committed += heap->committed;
+        previous = heap;
+    }
+    if (heaps != arena->heap_count || committed != arena->system_bytes ||
+        arena->system_bytes > arena->max_system_bytes) {
+        return fails(walk, arena, "accounts differ from the heaps");
+    }
+    if (walk->met_top != (arena->top != NULL)) {
+        return fails(walk, arena->top, "top is not a chunk of a heap");
+    }
+    return check_untouched(walk);
+}
+
+/* One bin's list. Bounded by the number of free chunks that the walk over the
+ * heaps has met. */
+static bool check_bin(struct walk *walk, struct chunk *first, unsigned position,
+                      struct walk *found)
+{
+    const struct chunk *previous = NULL;
+    for (struct chunk *chunk = first; chunk != NULL;
+         chunk = chunk_next_free(chunk)) {
+        if (owner_of(chunk) != walk->arena->number ||
+            !heap_contains(heap_for_ptr(chunk), chunk)) {
+            return fails(walk, chunk, "link of a bin leads out of the heaps");
+        }
+        if (++found->free_chunks > walk->free_chunks) {
+            return fails(walk, chunk, "bins hold more than the heaps");
+        }
+        if (!chunk_is_free(chunk) || chunk == walk->arena->top) {
+            return fails(walk, chunk2mem(chunk), "chunk in a bin is not free");
+        }
+        if (bins_position_of(chunk_size(chunk)) != position) {
+            return fails(walk, chunk2mem(chunk), "chunk in the wrong bin");
+        }
+        if (chunk_previous_free(chunk) != previous) {
+            return fails(walk, chunk2mem(chunk), "links of a bin disagree");
+        }
+        found->free_bytes += chunk_size(chunk);
+        previous = chunk;
+    }
+    return true;
+}
+
+/* Every free chunk is in a bin: they are as many, and as large, on both
+ * sides, and none is in a bin twice since the links agree. */
+static bool check_bins(struct walk *walk)
+{
+    struct bins *bins = &walk->arena->bins;
+    struct walk found = {0};
+    for (unsigned position = 0; position < BIN_POSITIONS; position++) {
+        unsigned at = position;
+        struct chunk *first = bins_first_from(bins, &at);
+        bool has_chunks = first != NULL && at == position;
+        if (has_chunks != bins_map_says(bins, position)) {
+            return fails(walk, bins, "bitmap differs from the bins");
+        }
+        if (has_chunks && !check_bin(walk, first, position, &found)) {
+            return false;
+        }
+    }
+    if (!bins_maps_agree(bins)) {
+        return fails(walk, bins, "bitmaps differ from each other");
+    }
+    if (found.free_chunks != walk->free_chunks ||
+        found.free_bytes != walk->free_bytes ||
+        bins->count != walk->free_chunks || bins->bytes != walk->free_bytes) {
+        return fails(walk, bins, "bins differ from the free chunks");
+    }
+    return true;
+}
+
+static bool check_arena(struct arena *arena, struct damage *damage)
+{
+    struct walk walk = {.arena = arena, .damage = damage};
+    if (!arena_acquire(arena)) {
+        return true;
+    }
+    bool sound = check_heaps(&walk) && check_bins(&walk);
+    arena_release(arena);
+    return sound;
+}
+
+static bool check_mappings(struct damage *damage)
+{
+    const char *wrong = mapped_inspect(&damage->address);
+    damage->what = wrong;
+    damage->arena = 0;
+    return wrong == NULL;
+}
+
+bool inspect_everything(struct damage *damage)
+{
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        if (!check_arena(arena_numbered(number), damage)) {
+            return false;
+        }
+    }
+    return check_mappings(damage);
+}

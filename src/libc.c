@@ -1,0 +1,233 @@
+/*
+ * libc.c - malloc and its family, as programs call them.
+ *
+ * Only the rules about arguments and errno are here; alloc.h does the work.
+ * An entry point is named as in the C library, __libc_malloc, and malloc is
+ * its alias. The rules come from POSIX and C23 where they speak, else from
+ * glibc, whose callers rely on more than the standards promise:
+ *
+ *   - every block is aligned to 16 bytes, malloc(0) gives a block of its own;
+ *   - a size above PTRDIFF_MAX, or a product that overflows, is ENOMEM;
+ *   - realloc(p, 0) frees p and returns NULL;
+ *   - free leaves errno alone.
+ *
+ * Thread-safe, not async-signal-safe, never a cancellation point.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alloc.h"
+#include "base.h"
+#include "hooks.h"
+#include "os.h"
+
+#define CALLER() __builtin_return_address(0)
+
+PTM_EXPORT void *__libc_malloc(size_t size);
+PTM_EXPORT void __libc_free(void *mem);
+PTM_EXPORT void *__libc_calloc(size_t count, size_t size);
+PTM_EXPORT void *__libc_realloc(void *mem, size_t size);
+PTM_EXPORT void *__libc_reallocarray(void *mem, size_t count, size_t size);
+PTM_EXPORT void *__libc_memalign(size_t alignment, size_t size);
+PTM_EXPORT void *aligned_alloc(size_t alignment, size_t size);
+PTM_EXPORT int __posix_memalign(void **result, size_t alignment, size_t size);
+PTM_EXPORT void *__libc_valloc(size_t size);
+PTM_EXPORT void *__libc_pvalloc(size_t size);
+PTM_EXPORT size_t malloc_usable_size(void *mem);
+PTM_EXPORT void free_sized(void *mem, size_t size);
+PTM_EXPORT void free_aligned_sized(void *mem, size_t alignment, size_t size);
+
+static bool is_too_large(size_t size)
+{
+    return unlikely(size > PTRDIFF_MAX);
+}
+
+static void *or_enomem(void *mem)
+{
+    if (unlikely(mem == NULL)) {
+        errno = ENOMEM;
+    }
+    return mem;
+}
+
+void *__libc_malloc(size_t size)
+{
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
+        return or_enomem(hooks_malloc(hooks, size, CALLER()));
+    }
+    return or_enomem(is_too_large(size) ? NULL : alloc_malloc(size));
+}
+
+static void free_for(void *mem, const void *caller)
+{
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->free_hook != NULL) {
+        int saved = errno;
+        hooks_free(hooks, mem, caller);
+        errno = saved;
+    } else if (likely(mem != NULL)) {
+        alloc_free(mem);
+    }
+}
+
+void __libc_free(void *mem)
+{
+    free_for(mem, CALLER());
+}
+
+static void *calloc_by_hook(const struct ptm_hooks *hooks, size_t bytes,
+                            const void *caller)
+{
+    void *mem = hooks_malloc(hooks, bytes, caller);
+    if (mem != NULL) {
+        __builtin_memset(mem, 0, bytes);
+    }
+    return mem;
+}
+
+void *__libc_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
+        return or_enomem(NULL);
+    }
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
+        return or_enomem(calloc_by_hook(hooks, bytes, CALLER()));
+    }
+    return or_enomem(is_too_large(bytes) ? NULL : alloc_calloc(bytes));
+}
+
+static void *realloc_for(void *mem, size_t size, const void *caller)
+{
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->realloc_hook != NULL) {
+        void *moved = hooks_realloc(hooks, mem, size, caller);
+        return mem != NULL && size == 0 ? moved : or_enomem(moved);
+    }
+    if (is_too_large(size)) {
+        return or_enomem(NULL);
+    }
+    if (mem == NULL) {
+        return or_enomem(alloc_malloc(size));
+    }
+    if (size == 0) {
+        alloc_free(mem);
+        return NULL;
+    }
+    return or_enomem(alloc_realloc(mem, size));
+}
+
+void *__libc_realloc(void *mem, size_t size)
+{
+    return realloc_for(mem, size, CALLER());
+}
+
+void *__libc_reallocarray(void *mem, size_t count, size_t size)
+{
+    size_t bytes;
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
+        return or_enomem(NULL);
+    }
+    return realloc_for(mem, bytes, CALLER());
+}
+
+/* `alignment` is a power of two. errno is the caller's. */
+static void *memalign_for(size_t alignment, size_t size, const void *caller)
+{
+    alignment = max_size(alignment, MALLOC_ALIGNMENT);
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->memalign_hook != NULL) {
+        return hooks_memalign(hooks, alignment, size, caller);
+    }
+    if (is_too_large(size) || is_too_large(alignment)) {
+        return NULL;
+    }
+    return alloc_memalign(alignment, size);
+}
+
+/* The smallest power of two that is not below `alignment`, which is at most
+ * 2^63. */
+static size_t next_power_of_two(size_t alignment)
+{
+    return alignment <= 1 ? 1 : (size_t)1 << (highest_bit(alignment - 1) + 1);
+}
+
+void *__libc_memalign(size_t alignment, size_t size)
+{
+    if (unlikely(alignment > (size_t)1 << 63)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return or_enomem(
+        memalign_for(next_power_of_two(alignment), size, CALLER()));
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    if (unlikely(!is_power_of_two(alignment))) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return or_enomem(memalign_for(alignment, size, CALLER()));
+}
+
+int __posix_memalign(void **result, size_t alignment, size_t size)
+{
+    if (unlikely(!is_power_of_two(alignment) ||
+                 alignment % sizeof(void *) != 0)) {
+        return EINVAL;
+    }
+    void *mem = memalign_for(alignment, size, CALLER());
+    if (unlikely(mem == NULL)) {
+        return ENOMEM;
+    }
+    *result = mem;
+    return 0;
+}
+
+void *__libc_valloc(size_t size)
+{
+    return or_enomem(memalign_for(os_page_size(), size, CALLER()));
+}
+
+void *__libc_pvalloc(size_t size)
+{
+    size_t page = os_page_size();
+    if (is_too_large(size)) {
+        return or_enomem(NULL);
+    }
+    return or_enomem(memalign_for(page, round_up(size, page), CALLER()));
+}
+
+size_t malloc_usable_size(void *mem)
+{
+    return mem != NULL ? alloc_usable_size(mem) : 0;
+}
+
+void free_sized(void *mem, size_t size)
+{
+    (void)size;
+    free_for(mem, CALLER());
+}
+
+void free_aligned_sized(void *mem, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    free_for(mem, CALLER());
+}
+
+PTM_ALIAS(malloc, __libc_malloc);
+PTM_ALIAS(free, __libc_free);
+PTM_ALIAS(cfree, __libc_free);
+PTM_ALIAS(__libc_cfree, __libc_free);
+PTM_ALIAS(calloc, __libc_calloc);
+PTM_ALIAS(realloc, __libc_realloc);
+PTM_ALIAS(reallocarray, __libc_reallocarray);
+PTM_ALIAS(memalign, __libc_memalign);
+PTM_ALIAS(posix_memalign, __posix_memalign);
+PTM_ALIAS(valloc, __libc_valloc);
+PTM_ALIAS(pvalloc, __libc_pvalloc);

@@ -1,0 +1,81 @@
+#define _GNU_SOURCE
+#include "life.h"
+
+#include <pthread.h>
+
+#include "arenas.h"
+#include "lock.h"
+#include "mapped.h"
+#include "options.h"
+
+static struct {
+    struct lock lock;
+    pthread_key_t thread_key;
+    bool has_thread_key;
+    bool has_options;
+    bool is_started; /* read without the lock: acquire */
+} process = {
+    .lock = LOCK_INITIAL(LOCK_RANK_START),
+};
+
+static void end_thread(void *unused)
+{
+    (void)unused;
+    arenas_detach_thread();
+}
+
+static void after_fork_in_child(void)
+{
+    lock_note_fork();
+    if (lock_is_orphaned(&process.lock)) {
+        lock_reset(&process.lock);
+    }
+    lock_confirm(&process.lock);
+    mapped_after_fork();
+    arenas_after_fork();
+}
+
+/* Options wait for the environment, which the C library sets up after the
+ * loader's first allocations. */
+static void start_process(void)
+{
+    while (!lock_acquire(&process.lock)) {
+        after_fork_in_child();
+    }
+    if (!process.has_thread_key) {
+        process.has_thread_key =
+            pthread_key_create(&process.thread_key, end_thread) == 0;
+    }
+    if (!process.has_options) {
+        process.has_options = options_read_environment();
+        __atomic_store_n(&process.is_started, process.has_options,
+                         __ATOMIC_RELEASE);
+    }
+    lock_release(&process.lock);
+}
+
+void life_start_thread(void)
+{
+    unsigned threads = arenas_note_thread();
+    if (!__atomic_load_n(&process.is_started, __ATOMIC_ACQUIRE)) {
+        start_process();
+    }
+    if (threads > 1) {
+        lock_watch_forks();
+    }
+    /* For a key above the first 32 libc allocates here, which comes back to
+     * us as an allocation of a thread that is known. */
+    if (process.has_thread_key) {
+        pthread_setspecific(process.thread_key, &process);
+    }
+}
+
+/* The handler list may allocate when it grows, so it is not touched inside
+ * malloc. */
+__attribute__((constructor)) static void register_fork_handler(void)
+{
+    if (!__atomic_load_n(&process.is_started, __ATOMIC_ACQUIRE)) {
+        start_process();
+    }
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}

@@ -1,0 +1,25 @@
+/*
+ * life.h - the beginning and the end of processes and threads.
+ *
+ * Nothing is done before the first allocation, which comes from the dynamic
+ * loader before any constructor has run: data is statically initialised, and
+ * a thread that has not allocated yet simply has no arena.
+ *
+ *     process   options from the environment; a pthread key
+ *     thread    its value for the key is set, so that its end is noticed. The
+ *               second one also arms the watch for forks.
+ *     end of    the key's destructor: after C++'s thread_local destructors,
+ *     a thread  before the C library frees what it keeps for the thread. What
+ *               is allocated after that is served without attachment.
+ *     fork      nothing before it and nothing in the parent; the child
+ *               repairs (see lock.h).
+ */
+#ifndef PTM_LIFE_H
+#define PTM_LIFE_H
+
+#include "base.h"
+
+/* Called when a thread that is new allocates; holds no lock. */
+void life_start_thread(void);
+
+#endif

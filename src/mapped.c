@@ -1,0 +1,495 @@
+#include "mapped.h"
+
+#include "fatal.h"
+#include "lock.h"
+#include "os.h"
+
+/* A slot holds EMPTY, GONE (was used: probing goes on behind it), or the
+ * chunk's address. With KEPT added, the slot holds a mapping that the kernel
+ * would not unmap; it is zero and waits to be used again. */
+enum {
+    SLOT_EMPTY = 0,
+    SLOT_GONE = 1,
+    SLOT_KEPT = 2,
+};
+
+struct slot {
+    uintptr_t key;
+    size_t length; /* bytes from the chunk to the end of the mapping */
+};
+
+struct slot_array {
+    size_t count; /* a power of two */
+    struct slot *slots;
+};
+
+static struct slot first_slots[MAPPED_STATIC_SLOTS];
+static struct slot_array first_array = {MAPPED_STATIC_SLOTS, first_slots};
+
+/* Invariant: used + promised <= array->count / 2, where `used` counts slots
+ * that are not EMPTY and `promised` those that a resize in flight will need; so
+ * a probe ends, and such a resize cannot fail for want of a slot.
+ *
+ * At every moment the table is sound for whoever finds it abandoned (see
+ * mapped_after_fork): a length is stored before its key, and an array is filled
+ * before it is published. */
+static struct {
+    struct lock lock;
+    struct slot_array *array;
+    size_t used;
+    size_t promised;
+    size_t kept;
+    struct mapped_totals totals;
+} table = {
+    .lock = LOCK_INITIAL(LOCK_RANK_MAPPED),
+    .array = &first_array,
+};
+
+static void lock_table(void)
+{
+    while (!lock_acquire(&table.lock)) {
+        mapped_after_fork();
+    }
+}
+
+static void unlock_table(void)
+{
+    lock_release(&table.lock);
+}
+
+static bool key_is_live(uintptr_t key)
+{
+    return key > SLOT_GONE && key % MALLOC_ALIGNMENT == 0;
+}
+
+static size_t slot_index(uintptr_t key, size_t slot_count)
+{
+    /* Fibonacci hashing of the page number. */
+    return (size_t)((key >> 12) * 0x9e3779b97f4a7c15u >> 20) & (slot_count - 1);
+}
+
+static struct slot *find_slot(uintptr_t key)
+{
+    struct slot *slots = table.array->slots;
+    size_t mask = table.array->count - 1;
+    size_t i = slot_index(key, table.array->count);
+    for (; slots[i].key != SLOT_EMPTY; i = (i + 1) & mask) {
+        if (slots[i].key == key) {
+            return &slots[i];
+        }
+    }
+    return NULL;
+}
+
+static struct slot *find_chunk(const struct chunk *chunk)
+{
+    uintptr_t key = (uintptr_t)chunk;
+    return key_is_live(key) ? find_slot(key) : NULL;
+}
+
+/* Writes an entry; says whether it took a slot that was EMPTY. */
+static bool put(struct slot_array *array, struct slot entry)
+{
+    size_t i = slot_index(entry.key, array->count);
+    while (array->slots[i].key > SLOT_GONE) {
+        i = (i + 1) & (array->count - 1);
+    }
+    bool was_empty = array->slots[i].key == SLOT_EMPTY;
+    array->slots[i].length = entry.length;
+    __atomic_store_n(&array->slots[i].key, entry.key, __ATOMIC_RELEASE);
+    return was_empty;
+}
+
+static size_t array_bytes(size_t count)
+{
+    return round_up(sizeof(struct slot_array) + count * sizeof(struct slot),
+                    os_page_size());
+}
+
+static struct slot_array *array_create(size_t count)
+{
+    struct slot_array *array = os_map(array_bytes(count));
+    if (array != NULL) {
+        array->count = count;
+        array->slots = (struct slot *)(array + 1);
+    }
+    return array;
+}
+
+/* Moves all entries to an array with room to double, which also forgets the
+ * GONE ones. */
+static bool rebuild(void)
+{
+    struct slot_array *old = table.array;
+    size_t entries = table.totals.count + table.kept + table.promised + 1;
+    size_t count = max_size(old->count, 4 * MAPPED_STATIC_SLOTS);
+    while (entries > count / 4) {
+        count *= 2;
+    }
+    struct slot_array *array = array_create(count);
+    if (array == NULL) {
+        return false;
+    }
+    size_t used = 0;
+    for (size_t i = 0; i < old->count; i++) {
+        if (old->slots[i].key > SLOT_GONE) {
+            used += put(array, old->slots[i]);
+        }
+    }
+    __atomic_store_n(&table.array, array, __ATOMIC_RELEASE);
+    table.used = used;
+    if (old != &first_array) {
+        os_unmap(old, array_bytes(old->count));
+    }
+    return true;
+}
+
+/* Makes sure that one more entry can be put; counts it as promised. */
+static bool promise_slot(void)
+{
+    if (table.used + table.promised + 1 > table.array->count / 2 &&
+        !rebuild()) {
+        return false;
+    }
+    table.promised++;
+    return true;
+}
+
+static void put_promised(struct slot entry)
+{
+    table.promised--;
+    table.used += put(table.array, entry);
+}
+
+static void count_up(size_t length)
+{
+    struct mapped_totals *totals = &table.totals;
+    __atomic_store_n(&totals->count, totals->count + 1, __ATOMIC_RELAXED);
+    totals->bytes += length;
+    totals->max_count = max_size(totals->max_count, totals->count);
+    totals->max_bytes = max_size(totals->max_bytes, totals->bytes);
+}
+
+static void count_down(size_t length)
+{
+    __atomic_store_n(&table.totals.count, table.totals.count - 1,
+                     __ATOMIC_RELAXED);
+    table.totals.bytes -= length;
+}
+
+static char *map_of(const struct chunk *chunk)
+{
+    return (char *)round_down((uintptr_t)chunk, os_page_size());
+}
+
+/* Bytes of the whole mapping of a chunk with this length. */
+static size_t map_length(const struct chunk *chunk, size_t length)
+{
+    return (size_t)((const char *)chunk - map_of(chunk)) + length;
+}
+
+/* Takes a kept mapping of at least `length` bytes, or returns NULL. */
+static struct chunk *take_kept(size_t length, size_t *got)
+{
+    if (table.kept == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < table.array->count; i++) {
+        struct slot *slot = &table.array->slots[i];
+        if (slot->key > SLOT_GONE && !key_is_live(slot->key) &&
+            slot->length >= length) {
+            struct chunk *chunk = chunk_at((void *)slot->key, -SLOT_KEPT);
+            *got = slot->length;
+            slot->key = SLOT_GONE;
+            table.kept--;
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+/* The kernel would not unmap [start, start + length): zeroes it and remembers
+ * it for the next one who needs a mapping. The caller has promised a slot. */
+static void keep_mapping(char *start, size_t length)
+{
+    if (!os_purge(start, length)) {
+        __builtin_memset(start, 0, length);
+    }
+    lock_table();
+    put_promised((struct slot){(uintptr_t)start + SLOT_KEPT, length});
+    table.kept++;
+    unlock_table();
+}
+
+static void break_promise(void)
+{
+    lock_table();
+    table.promised--;
+    unlock_table();
+}
+
+/* Unmaps, or keeps; in both cases the promised slot is settled. */
+static void discard_mapping(char *start, size_t length)
+{
+    if (os_unmap(start, length)) {
+        break_promise();
+    } else {
+        keep_mapping(start, length);
+    }
+}
+
+/* Cuts the pages off that an aligned block does not need. False when the
+ * kernel refused: the rest, in *start and *length, is then to be discarded.
+ */
+static bool cut_to(char **start, size_t *length, char *first, char *end)
+{
+    if (first > *start) {
+        if (!os_unmap(*start, (size_t)(first - *start))) {
+            return false;
+        }
+        *length -= (size_t)(first - *start);
+        *start = first;
+    }
+    if (*start + *length > end) {
+        if (!os_unmap(end, (size_t)(*start + *length - end))) {
+            return false;
+        }
+        *length = (size_t)(end - *start);
+    }
+    return true;
+}
+
+static struct chunk *map_aligned(size_t alignment, size_t size, size_t *length)
+{
+    size_t page = os_page_size();
+    size_t whole;
+    if (__builtin_add_overflow(size, alignment + 2 * page, &whole)) {
+        return NULL;
+    }
+    whole = round_down(whole, page);
+    char *start = os_map(whole);
+    if (start == NULL) {
+        return NULL;
+    }
+    uintptr_t mem = round_up((uintptr_t)start + CHUNK_HEADER_SIZE, alignment);
+    struct chunk *chunk = mem2chunk((void *)mem);
+    char *end = (char *)round_up(mem + size, page);
+    if (!cut_to(&start, &whole, map_of(chunk), end)) {
+        if (!os_unmap(start, whole)) {
+            lock_table();
+            bool promised = promise_slot();
+            unlock_table();
+            if (promised) {
+                keep_mapping(start, whole);
+            }
+        }
+        return NULL;
+    }
+    *length = (size_t)(end - (char *)chunk);
+    return chunk;
+}
+
+static struct chunk *map_plain(size_t size, size_t *length)
+{
+    *length = round_up(size + CHUNK_HEADER_SIZE, os_page_size());
+    lock_table();
+    struct chunk *chunk = take_kept(*length, length);
+    unlock_table();
+    return chunk != NULL ? chunk : os_map(*length);
+}
+
+struct chunk *mapped_allocate(size_t alignment, size_t size)
+{
+    lock_table();
+    bool promised = promise_slot();
+    unlock_table();
+    if (!promised) {
+        return NULL;
+    }
+    size_t length = 0;
+    struct chunk *chunk = alignment <= MALLOC_ALIGNMENT
+                              ? map_plain(size, &length)
+                              : map_aligned(alignment, size, &length);
+    if (chunk == NULL) {
+        break_promise();
+        return NULL;
+    }
+    chunk_set_mapped(chunk, length);
+    lock_table();
+    put_promised((struct slot){(uintptr_t)chunk, length});
+    count_up(length);
+    unlock_table();
+    return chunk;
+}
+
+/* Takes a live entry out of the table and promises a slot for what may come
+ * back: its own slot is GONE, so `used` does not fall. */
+static enum mapped_verdict take_out(const struct chunk *chunk, size_t *length)
+{
+    enum mapped_verdict verdict = MAPPED_OK;
+    lock_table();
+    struct slot *slot = find_chunk(chunk);
+    if (slot == NULL) {
+        verdict = MAPPED_UNKNOWN;
+    } else if (!chunk_is_mapped_with(chunk, slot->length)) {
+        verdict = MAPPED_DESTROYED;
+    } else if (!promise_slot()) {
+        verdict = MAPPED_REFUSED;
+    } else {
+        slot = find_chunk(chunk);
+        *length = slot->length;
+        __atomic_store_n(&slot->key, SLOT_GONE, __ATOMIC_RELEASE);
+        count_down(*length);
+    }
+    unlock_table();
+    return verdict;
+}
+
+enum mapped_verdict mapped_free(struct chunk *chunk)
+{
+    size_t length = 0;
+    enum mapped_verdict verdict = take_out(chunk, &length);
+    if (verdict == MAPPED_OK) {
+        discard_mapping(map_of(chunk), map_length(chunk, length));
+    }
+    return verdict;
+}
+
+static void put_back(struct chunk *chunk, size_t length)
+{
+    lock_table();
+    put_promised((struct slot){(uintptr_t)chunk, length});
+    count_up(length);
+    unlock_table();
+}
+
+enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size)
+{
+    size_t length = 0;
+    enum mapped_verdict verdict = take_out(*chunk, &length);
+    if (verdict != MAPPED_OK) {
+        return verdict;
+    }
+    char *map = map_of(*chunk);
+    size_t offset = (size_t)((char *)*chunk - map);
+    size_t new_map_length =
+        round_up(offset + CHUNK_HEADER_SIZE + size, os_page_size());
+    char *new_map = map;
+    if (new_map_length != offset + length) {
+        new_map = os_remap(map, offset + length, new_map_length);
+    }
+    if (new_map == NULL) {
+        put_back(*chunk, length);
+        return MAPPED_REFUSED;
+    }
+    *chunk = chunk_at(new_map, offset);
+    length = new_map_length - offset;
+    chunk_set_mapped(*chunk, length);
+    put_back(*chunk, length);
+    return MAPPED_OK;
+}
+
+enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
+                                       size_t *usable)
+{
+    enum mapped_verdict verdict = MAPPED_OK;
+    lock_table();
+    const struct slot *slot = find_chunk(chunk);
+    if (slot == NULL) {
+        verdict = MAPPED_UNKNOWN;
+    } else if (!chunk_is_mapped_with(chunk, slot->length)) {
+        verdict = MAPPED_DESTROYED;
+    } else {
+        *usable = slot->length - CHUNK_HEADER_SIZE;
+    }
+    unlock_table();
+    return verdict;
+}
+
+size_t mapped_count(void)
+{
+    return __atomic_load_n(&table.totals.count, __ATOMIC_RELAXED);
+}
+
+struct mapped_totals mapped_get_totals(void)
+{
+    lock_table();
+    struct mapped_totals totals = table.totals;
+    unlock_table();
+    return totals;
+}
+
+static const char *inspect_locked(const void **where)
+{
+    size_t count = 0, bytes = 0, kept = 0, used = 0;
+    for (size_t i = 0; i < table.array->count; i++) {
+        const struct slot *slot = &table.array->slots[i];
+        used += slot->key != SLOT_EMPTY;
+        *where = slot;
+        if (slot->key > SLOT_GONE && !key_is_live(slot->key)) {
+            kept++;
+        } else if (key_is_live(slot->key)) {
+            const struct chunk *chunk = chunk_at((void *)slot->key, 0);
+            *where = chunk2mem(chunk);
+            if (find_chunk(chunk) != slot) {
+                return "mapping cannot be found in the table";
+            }
+            if (!chunk_is_mapped_with(chunk, slot->length)) {
+                return "header of a mapping does not match the table";
+            }
+            count++;
+            bytes += slot->length;
+        }
+    }
+    *where = &table;
+    if (count != table.totals.count || bytes != table.totals.bytes ||
+        kept != table.kept || used != table.used) {
+        return "totals of the mappings do not match the table";
+    }
+    if (used + table.promised > table.array->count / 2) {
+        return "table of the mappings is too full";
+    }
+    return NULL;
+}
+
+const char *mapped_inspect(const void **where)
+{
+    lock_table();
+    const char *wrong = inspect_locked(where);
+    unlock_table();
+    return wrong;
+}
+
+/* Counts again what an interrupted holder may have left half counted. */
+static void recount(void)
+{
+    size_t used = 0, kept = 0, count = 0, bytes = 0;
+    for (size_t i = 0; i < table.array->count; i++) {
+        const struct slot *slot = &table.array->slots[i];
+        used += slot->key != SLOT_EMPTY;
+        if (key_is_live(slot->key)) {
+            count++;
+            bytes += slot->length;
+        } else {
+            kept += slot->key > SLOT_GONE;
+        }
+    }
+    table.used = used;
+    table.kept = kept;
+    table.totals.count = count;
+    table.totals.bytes = bytes;
+}
+
+/* Promises of threads that are gone are forgotten; their mappings, if they
+ * had one, are lost to this process. A promise of this thread, interrupted by
+ * a signal handler that forked, is one slot of the half that stays free. */
+void mapped_after_fork(void)
+{
+    if (!lock_is_orphaned(&table.lock)) {
+        lock_confirm(&table.lock);
+        return;
+    }
+    recount();
+    table.promised = 0;
+    lock_reset(&table.lock);
+}

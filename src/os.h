@@ -1,0 +1,91 @@
+/*
+ * os.h - everything ptm asks of the kernel, and the only door to it.
+ *
+ * The contract of all functions: they allocate nothing, may be called by any
+ * thread and before libc has run its constructors, and leave errno as it was.
+ * Addresses and sizes of memory are multiples of os_page_size(), which is
+ * itself a power of two of at least 4 KiB.
+ */
+#ifndef PTM_OS_H
+#define PTM_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base.h"
+
+size_t os_page_size(void);
+
+/* Address space without memory behind it: no access, no commit charge.
+ * NULL when refused. */
+void *os_reserve(size_t size);
+
+/* The same at exactly `address`; false when that is taken or refused. */
+bool os_reserve_at(void *address, size_t size);
+
+/* Makes reserved memory readable and writable. Memory that was not touched
+ * since it was reserved reads as zero. False when refused (commit limit, or
+ * too many mappings). */
+bool os_commit(void *address, size_t size);
+
+/* Takes committed memory back to the reserved state and frees its pages.
+ * False when refused: the memory is then as it was. */
+bool os_decommit(void *address, size_t size);
+
+/* Readable, writable, zeroed memory anywhere; NULL when refused. */
+void *os_map(size_t size);
+
+/* Frees the pages of committed memory, which then reads as zero; the memory
+ * stays committed. False when refused: the contents are then undefined only
+ * in that some pages may be zero. */
+bool os_purge(void *address, size_t size);
+
+/* Unmaps. False when refused (the split would exceed the kernel's limit of
+ * mappings); the memory is then as it was. */
+bool os_unmap(void *address, size_t size);
+
+/* Moves or resizes a mapping made by os_map; the contents come along. NULL
+ * when refused: the mapping is then as it was. */
+void *os_remap(void *address, size_t old_size, size_t new_size);
+
+/* Memory that reads as zero again in a child made by fork; NULL when the
+ * kernel does not know how. */
+void *os_map_wiped_on_fork(size_t size);
+
+/* Keeps huge pages away from memory that is touched here and there. */
+void os_avoid_huge_pages(void *address, size_t size);
+
+/* How many CPUs this process may really use, at least 1: the affinity mask,
+ * cut down to the quota of its cgroup and of those above it (v1 and v2). */
+unsigned os_cpu_limit(void);
+
+/* Number of the CPU that runs this thread; a hint. */
+unsigned os_current_cpu(void);
+
+/* RLIMIT_AS in bytes; SIZE_MAX when there is none. */
+size_t os_address_space_limit(void);
+
+/* True in a set-user-ID program and its like, where the environment is the
+ * attacker's. */
+bool os_is_secure(void);
+
+/* Writes all bytes to standard error, without being a cancellation point. */
+void os_write_error(const char *text, size_t length);
+
+/* Sleeps while *word == expected, until os_wake_one(word); may return early.
+ */
+void os_wait(uint32_t *word, uint32_t expected);
+void os_wake_one(uint32_t *word);
+
+/* Tells the CPU that this thread is spinning. */
+static inline void os_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+#endif

@@ -1,0 +1,375 @@
+/*
+ * os_linux.c - os.h on Linux.
+ *
+ * System calls go through syscall(2) and not through mmap(2) and its
+ * siblings: those are often interposed by tools whose wrappers allocate,
+ * which would come back into a locked arena.
+ */
+#define _GNU_SOURCE
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+enum {
+    PATH_LENGTH = 512,
+    FILE_LENGTH = 4096,
+    /* Enough for 8,192 CPUs, the most that the kernel can be built for. */
+    CPU_MASK_WORDS = 128,
+};
+
+/* The result of the call, or -1; errno stays as it was. */
+static long quiet_syscall(long number, long a, long b, long c, long d, long e,
+                          long f)
+{
+    int saved = errno;
+    long result = syscall(number, a, b, c, d, e, f);
+    errno = saved;
+    return result;
+}
+
+size_t os_page_size(void)
+{
+    static size_t page_size;
+    size_t size = __atomic_load_n(&page_size, __ATOMIC_RELAXED);
+    if (unlikely(size == 0)) {
+        int saved = errno;
+        size = getauxval(AT_PAGESZ);
+        errno = saved;
+        __atomic_store_n(&page_size, size, __ATOMIC_RELAXED);
+    }
+    return size;
+}
+
+static void *map(void *address, size_t size, int protection, int flags)
+{
+    long result = quiet_syscall(SYS_mmap, (long)address, (long)size, protection,
+                                MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return result == -1 ? NULL : (void *)result;
+}
+
+void *os_reserve(size_t size)
+{
+    return map(NULL, size, PROT_NONE, MAP_NORESERVE);
+}
+
+bool os_reserve_at(void *address, size_t size)
+{
+    void *got =
+        map(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+    /* Kernels before 4.17 take the flag for a hint. */
+    if (got != NULL && got != address) {
+        os_unmap(got, size);
+    }
+    return got == address && got != NULL;
+}
+
+bool os_commit(void *address, size_t size)
+{
+    return quiet_syscall(SYS_mprotect, (long)address, (long)size,
+                         PROT_READ | PROT_WRITE, 0, 0, 0) == 0;
+}
+
+bool os_decommit(void *address, size_t size)
+{
+    return map(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED) == address;
+}
+
+void *os_map(size_t size)
+{
+    return map(NULL, size, PROT_READ | PROT_WRITE, 0);
+}
+
+static bool advise(void *address, size_t size, int advice)
+{
+    return quiet_syscall(SYS_madvise, (long)address, (long)size, advice, 0, 0,
+                         0) == 0;
+}
+
+bool os_purge(void *address, size_t size)
+{
+    return advise(address, size, MADV_DONTNEED);
+}
+
+bool os_unmap(void *address, size_t size)
+{
+    return quiet_syscall(SYS_munmap, (long)address, (long)size, 0, 0, 0, 0) ==
+           0;
+}
+
+void *os_remap(void *address, size_t old_size, size_t new_size)
+{
+    long result = quiet_syscall(SYS_mremap, (long)address, (long)old_size,
+                                (long)new_size, MREMAP_MAYMOVE, 0, 0);
+    return result == -1 ? NULL : (void *)result;
+}
+
+void *os_map_wiped_on_fork(size_t size)
+{
+    void *memory = os_map(size);
+    if (memory != NULL && !advise(memory, size, MADV_WIPEONFORK)) {
+        os_unmap(memory, size);
+        return NULL;
+    }
+    return memory;
+}
+
+void os_avoid_huge_pages(void *address, size_t size)
+{
+    advise(address, size, MADV_NOHUGEPAGE);
+}
+
+/* Reads a small file whole, as a string; false when it cannot be read. */
+static bool read_file(const char *path, char *text, size_t capacity)
+{
+    long file = quiet_syscall(SYS_openat, AT_FDCWD, (long)path,
+                              O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (file < 0) {
+        return false;
+    }
+    size_t length = 0;
+    while (length + 1 < capacity) {
+        long got = quiet_syscall(SYS_read, file, (long)(text + length),
+                                 (long)(capacity - 1 - length), 0, 0, 0);
+        if (got <= 0) {
+            break;
+        }
+        length += (size_t)got;
+    }
+    quiet_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+    text[length] = '\0';
+    return length > 0;
+}
+
+/* The decimal number that *text begins with, moving past it and the blanks
+ * behind it; false when there is none ("max", "-1"). */
+static bool read_number(const char **text, uint64_t *number)
+{
+    const char *at = *text;
+    if (*at < '0' || *at > '9') {
+        return false;
+    }
+    *number = 0;
+    while (*at >= '0' && *at <= '9') {
+        *number = *number * 10 + (uint64_t)(*at++ - '0');
+    }
+    while (*at == ' ' || *at == '\n') {
+        at++;
+    }
+    *text = at;
+    return true;
+}
+
+static unsigned quota_in_cpus(uint64_t quota, uint64_t period)
+{
+    if (quota == 0 || period == 0) {
+        return UINT32_MAX;
+    }
+    uint64_t cpus = (quota + period - 1) / period;
+    return cpus < UINT32_MAX ? (unsigned)cpus : UINT32_MAX;
+}
+
+/* Joins up to four parts into `path`; false when it does not fit. */
+static bool join_path(char *path, const char *const parts[4])
+{
+    size_t length = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t part = strlen(parts[i]);
+        if (length + part >= PATH_LENGTH) {
+            return false;
+        }
+        memcpy(path + length, parts[i], part + 1);
+        length += part;
+    }
+    return true;
+}
+
+/* The quota of one cgroup folder below `root`, or UINT32_MAX. */
+static unsigned folder_quota(const char *root, const char *folder, bool v2)
+{
+    char path[PATH_LENGTH];
+    char text[128];
+    uint64_t quota, period;
+    const char *at = text;
+    if (v2) {
+        if (!join_path(path,
+                       (const char *const[]){root, folder, "/cpu.max", ""}) ||
+            !read_file(path, text, sizeof text) || !read_number(&at, &quota) ||
+            !read_number(&at, &period)) {
+            return UINT32_MAX;
+        }
+        return quota_in_cpus(quota, period);
+    }
+    if (!join_path(path, (const char *const[]){root, folder,
+                                               "/cpu.cfs_quota_us", ""}) ||
+        !read_file(path, text, sizeof text) || !read_number(&at, &quota)) {
+        return UINT32_MAX;
+    }
+    at = text;
+    if (!join_path(path, (const char *const[]){root, folder,
+                                               "/cpu.cfs_period_us", ""}) ||
+        !read_file(path, text, sizeof text) || !read_number(&at, &period)) {
+        return UINT32_MAX;
+    }
+    return quota_in_cpus(quota, period);
+}
+
+/* The least quota of `folder` and all above it: a parent's limit binds too.
+ * In a container the path may name a folder that is not visible; the root
+ * that is visible is then the container's own. */
+static unsigned tree_quota(const char *root, char *folder, bool v2)
+{
+    unsigned least = UINT32_MAX;
+    for (;;) {
+        unsigned quota = folder_quota(root, folder, v2);
+        least = quota < least ? quota : least;
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL) {
+            return least;
+        }
+        *slash = '\0';
+    }
+}
+
+/* True when the comma list of v1 controllers, which ends at `end`, has "cpu".
+ */
+static bool lists_cpu_controller(const char *list, const char *end)
+{
+    while (list < end) {
+        const char *comma = memchr(list, ',', (size_t)(end - list));
+        const char *stop = comma != NULL ? comma : end;
+        if (stop - list == 3 && memcmp(list, "cpu", 3) == 0) {
+            return true;
+        }
+        list = stop + 1;
+    }
+    return false;
+}
+
+/* One line of /proc/self/cgroup is "ID:controllers:path"; the controllers of
+ * the one v2 line are empty. */
+static unsigned line_quota(const char *line, const char *end)
+{
+    const char *list = memchr(line, ':', (size_t)(end - line));
+    if (list == NULL) {
+        return UINT32_MAX;
+    }
+    list++;
+    const char *list_end = memchr(list, ':', (size_t)(end - list));
+    if (list_end == NULL || end - list_end >= PATH_LENGTH) {
+        return UINT32_MAX;
+    }
+    char folder[PATH_LENGTH];
+    size_t length = (size_t)(end - list_end) - 1;
+    memcpy(folder, list_end + 1, length);
+    folder[length] = '\0';
+    if (list == list_end) {
+        return tree_quota("/sys/fs/cgroup", folder, true);
+    }
+    if (lists_cpu_controller(list, list_end)) {
+        return tree_quota("/sys/fs/cgroup/cpu", folder, false);
+    }
+    return UINT32_MAX;
+}
+
+static unsigned cgroup_quota(void)
+{
+    char text[FILE_LENGTH];
+    if (!read_file("/proc/self/cgroup", text, sizeof text)) {
+        return UINT32_MAX;
+    }
+    unsigned least = UINT32_MAX;
+    for (char *line = text; *line != '\0';) {
+        char *end = strchr(line, '\n');
+        if (end == NULL) {
+            break;
+        }
+        unsigned quota = line_quota(line, end);
+        least = quota < least ? quota : least;
+        line = end + 1;
+    }
+    return least;
+}
+
+static unsigned affinity_count(void)
+{
+    unsigned long mask[CPU_MASK_WORDS];
+    long bytes = quiet_syscall(SYS_sched_getaffinity, 0, sizeof mask,
+                               (long)mask, 0, 0, 0);
+    unsigned count = 0;
+    for (long i = 0; i < bytes / (long)sizeof mask[0]; i++) {
+        count += (unsigned)__builtin_popcountl(mask[i]);
+    }
+    return count;
+}
+
+unsigned os_cpu_limit(void)
+{
+    unsigned cpus = affinity_count();
+    unsigned quota = cgroup_quota();
+    cpus = quota < cpus ? quota : cpus;
+    return cpus > 0 ? cpus : 1;
+}
+
+unsigned os_current_cpu(void)
+{
+    unsigned cpu = 0;
+    quiet_syscall(SYS_getcpu, (long)&cpu, 0, 0, 0, 0, 0);
+    return cpu;
+}
+
+size_t os_address_space_limit(void)
+{
+    struct rlimit limit;
+    if (quiet_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) !=
+        0) {
+        return SIZE_MAX;
+    }
+    return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur;
+}
+
+bool os_is_secure(void)
+{
+    int saved = errno;
+    bool secure = getauxval(AT_SECURE) != 0;
+    errno = saved;
+    return secure;
+}
+
+void os_write_error(const char *text, size_t length)
+{
+    while (length > 0) {
+        long written = quiet_syscall(SYS_write, STDERR_FILENO, (long)text,
+                                     (long)length, 0, 0, 0);
+        if (written <= 0) {
+            return;
+        }
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+void os_wait(uint32_t *word, uint32_t expected)
+{
+    quiet_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, expected, 0, 0, 0);
+}
+
+void os_wake_one(uint32_t *word)
+{
+    quiet_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
