@@ -186,7 +186,8 @@ static size_t growth(const struct arena *arena, size_t need)
 {
     size_t step =
         max_size(HEAP_GROW_MIN, arena->system_bytes / HEAP_GROW_SHARE);
-    return max_size(need, step) + option_get(OPTION_TOP_PAD);
+    return max_size(need, step) +
+           min_size(option_get(OPTION_TOP_PAD), HEAP_MAX_SIZE);
 }
 
 static bool grow_top(struct arena *arena, size_t size)
@@ -307,11 +308,11 @@ struct chunk *_int_malloc(struct arena *arena, size_t size)
 static void trim_top(struct arena *arena, size_t pad)
 {
     struct heap *heap = heap_for_ptr(arena->top);
-    char *end = (char *)arena->top + MIN_CHUNK_SIZE + pad;
-    if (end >= (char *)heap_end(heap)) {
+    if (pad >= chunk_size(arena->top) - MIN_CHUNK_SIZE) {
         return;
     }
-    size_t released = heap_shrink(heap, end);
+    size_t released =
+        heap_shrink(heap, (char *)arena->top + MIN_CHUNK_SIZE + pad);
     chunk_resize(arena->top, chunk_size(arena->top) - released);
     arena->system_bytes -= released;
 }

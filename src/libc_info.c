@@ -43,7 +43,7 @@ int __libc_mallopt(int parameter, int value)
         option_set(OPTION_TRIM_THRESHOLD, size);
         return 1;
     case M_TOP_PAD:
-        option_set(OPTION_TOP_PAD, min_size(size, HEAP_MAX_SIZE));
+        option_set(OPTION_TOP_PAD, size);
         return 1;
     case M_MMAP_THRESHOLD:
         option_set(OPTION_MMAP_THRESHOLD, size);
@@ -56,7 +56,7 @@ int __libc_mallopt(int parameter, int value)
         return 1;
     case M_ARENA_MAX:
         if (value > 0) {
-            option_set(OPTION_ARENA_MAX, min_size(size, ARENAS_MAX));
+            option_set(OPTION_ARENA_MAX, size);
         }
         return 1;
     default:

@@ -21,13 +21,13 @@ static const struct option_name {
     char variable[24]; /* glibc's name for it */
     size_t most;
 } option_names[OPTION_COUNT] = {
-    [OPTION_ARENA_MAX] = {"arena_max", "MALLOC_ARENA_MAX", ARENAS_MAX},
+    [OPTION_ARENA_MAX] = {"arena_max", "MALLOC_ARENA_MAX", SIZE_MAX},
     [OPTION_MMAP_THRESHOLD] = {"mmap_threshold", "MALLOC_MMAP_THRESHOLD_",
                                SIZE_MAX},
     [OPTION_MMAP_MAX] = {"mmap_max", "MALLOC_MMAP_MAX_", SIZE_MAX},
     [OPTION_TRIM_THRESHOLD] = {"trim_threshold", "MALLOC_TRIM_THRESHOLD_",
                                SIZE_MAX},
-    [OPTION_TOP_PAD] = {"top_pad", "MALLOC_TOP_PAD_", HEAP_MAX_SIZE},
+    [OPTION_TOP_PAD] = {"top_pad", "MALLOC_TOP_PAD_", SIZE_MAX},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
 };
 
