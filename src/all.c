@@ -11,7 +11,8 @@
 #include "lock.c"
 #include "options.c"
 
-/* floor 1: shape (size.h, chunk.h) */
+/* floor 1: shape (also size.h, chunk.h) */
+#include "seal.c"
 #include "owner.c"
 
 /* floor 2: indexes */
@@ -19,11 +20,16 @@
 
 /* floor 3: memory */
 #include "heap.c"
+#include "recent.c"
 #include "mapped.c"
 
-/* floor 4: arenas */
+/* floor 4: arenas (also class.h, inbox.h) */
+#include "depot.c"
 #include "arena.c"
 #include "arenas.c"
+
+/* floor 5: caches */
+#include "tcache.c"
 
 /* floor 6: verbs */
 #include "life.c"

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "os.h"
 #include "owner.h"
+#include "tcache.h"
 
 /* ---- crimes ------------------------------------------------------------ */
 
@@ -64,10 +65,25 @@ static void verify_mapping(enum mapped_verdict verdict, const void *mem,
 
 /* A request, in the terms of the arenas. */
 struct request {
-    size_t bytes;      /* as asked for */
-    size_t alignment;  /* a power of two, at least 16 */
-    size_t chunk_size; /* for `bytes` */
+    size_t bytes;        /* as asked for */
+    size_t alignment;    /* a power of two, at least 16 */
+    size_t chunk_size;   /* for `bytes` */
+    unsigned size_class; /* that caches serve it by; 0: none */
 };
+
+static struct request make_request(size_t alignment, size_t bytes)
+{
+    struct request request = {
+        .bytes = bytes,
+        .alignment = alignment,
+        .chunk_size = request_to_chunk_size(bytes),
+    };
+    if (alignment <= MALLOC_ALIGNMENT && bytes < tcache_limits.request) {
+        request.size_class = class_serving(request.chunk_size);
+        request.chunk_size = class_size(request.size_class);
+    }
+    return request;
+}
 
 static bool fits_a_heap(const struct request *request)
 {
@@ -89,9 +105,21 @@ static bool wants_mapping(const struct request *request)
 static struct chunk *take_from(struct arena *arena,
                                const struct request *request)
 {
+    if (request->size_class != 0 && tcache_serves(arena)) {
+        return tcache_refill(arena, request->size_class);
+    }
     return request->alignment <= MALLOC_ALIGNMENT
                ? _int_malloc(arena, request->chunk_size)
                : _int_memalign(arena, request->alignment, request->chunk_size);
+}
+
+/* The thread may have come to another arena: its cache goes with it. */
+static struct arena *follow(struct arena *arena)
+{
+    if (arena != NULL && arena == arenas_attached()) {
+        tcache_follow(arena);
+    }
+    return arena;
 }
 
 /* The arena that serves this thread, locked. NULL only in a child whose
@@ -99,13 +127,7 @@ static struct chunk *take_from(struct arena *arena,
 static struct arena *arena_for_thread(void)
 {
     struct arena *arena = arena_get();
-    if (likely(arena != NULL)) {
-        return arena;
-    }
-    if (arenas_thread_is_new()) {
-        life_start_thread();
-    }
-    return arena_get2(NULL);
+    return likely(arena != NULL) ? arena : follow(arena_get2(NULL));
 }
 
 /* From an arena, with the retries of the skeleton. What is known to be zero
@@ -121,7 +143,7 @@ static struct chunk *allocate_in_arenas(const struct request *request,
     if (unlikely(chunk == NULL)) {
         struct arena_tries tries = {.made_new = false};
         do {
-            arena = arena_get_retry(arena, &tries);
+            arena = follow(arena_get_retry(arena, &tries));
             chunk = arena != NULL ? take_from(arena, request) : NULL;
         } while (arena != NULL && chunk == NULL);
     }
@@ -133,23 +155,46 @@ static struct chunk *allocate_in_arenas(const struct request *request,
     return chunk;
 }
 
+static struct chunk *allocate_mapping(const struct request *request,
+                                      const char **zero_from)
+{
+    bool is_zero;
+    struct chunk *chunk =
+        mapped_allocate(request->alignment, request->bytes, &is_zero);
+    if (unlikely(chunk == NULL) && mapped_trim()) {
+        chunk = mapped_allocate(request->alignment, request->bytes, &is_zero);
+    }
+    if (chunk != NULL && is_zero) {
+        *zero_from = chunk2mem(chunk);
+    }
+    return chunk;
+}
+
 /* The block, and where its known zeroes begin. */
 static struct chunk *allocate(const struct request *request,
                               const char **zero_from)
 {
     *zero_from = NULL;
     struct chunk *chunk = NULL;
+    if (unlikely(arenas_thread_is_new())) {
+        life_start_thread();
+    }
+    tcache_tick();
     bool may_use_heap = fits_a_heap(request);
     bool tried_mapping = !may_use_heap || wants_mapping(request);
     if (unlikely(tried_mapping)) {
-        chunk = mapped_allocate(request->alignment, request->bytes);
+        chunk = allocate_mapping(request, zero_from);
     }
     if (chunk == NULL && may_use_heap) {
         chunk = allocate_in_arenas(request, zero_from);
+        if (unlikely(chunk == NULL)) {
+            tcache_flush();
+            chunk = allocate_in_arenas(request, zero_from);
+        }
     }
     if (unlikely(chunk == NULL) && !tried_mapping &&
         request->bytes >= os_page_size()) {
-        chunk = mapped_allocate(request->alignment, request->bytes);
+        chunk = allocate_mapping(request, zero_from);
     }
     return chunk;
 }
@@ -172,19 +217,10 @@ static void perturb_freed(void *mem, size_t bytes)
     }
 }
 
-void *alloc_malloc(size_t size)
-{
-    return alloc_memalign(MALLOC_ALIGNMENT, size);
-}
-
-void *alloc_memalign(size_t alignment, size_t size)
+static void *allocate_and_perturb(size_t alignment, size_t size)
 {
     const char *zero_from;
-    struct request request = {
-        .bytes = size,
-        .alignment = max_size(alignment, MALLOC_ALIGNMENT),
-        .chunk_size = request_to_chunk_size(size),
-    };
+    struct request request = make_request(alignment, size);
     struct chunk *chunk = allocate(&request, &zero_from);
     if (unlikely(chunk == NULL)) {
         return NULL;
@@ -193,15 +229,23 @@ void *alloc_memalign(size_t alignment, size_t size)
     return chunk2mem(chunk);
 }
 
-/* How many of the first `size` bytes of a block may not be zero. A mapping is
- * new and zero throughout. */
+void *alloc_malloc(size_t size)
+{
+    void *mem = tcache_malloc(size);
+    return mem != NULL ? mem : allocate_and_perturb(MALLOC_ALIGNMENT, size);
+}
+
+void *alloc_memalign(size_t alignment, size_t size)
+{
+    ptm_assert(alignment > MALLOC_ALIGNMENT);
+    return allocate_and_perturb(alignment, size);
+}
+
+/* How many of the first `size` bytes of a block may not be zero. */
 static size_t bytes_to_clear(const struct chunk *chunk, size_t size,
                              const char *zero_from)
 {
     const char *mem = chunk2mem(chunk);
-    if (chunk_is_mmapped(chunk)) {
-        return 0;
-    }
     if (zero_from == NULL || zero_from >= mem + size) {
         return size;
     }
@@ -211,11 +255,11 @@ static size_t bytes_to_clear(const struct chunk *chunk, size_t size,
 void *alloc_calloc(size_t size)
 {
     const char *zero_from;
-    struct request request = {
-        .bytes = size,
-        .alignment = MALLOC_ALIGNMENT,
-        .chunk_size = request_to_chunk_size(size),
-    };
+    void *mem = tcache_malloc(size);
+    if (mem != NULL) {
+        return memset(mem, 0, size);
+    }
+    struct request request = make_request(MALLOC_ALIGNMENT, size);
     struct chunk *chunk = allocate(&request, &zero_from);
     if (unlikely(chunk == NULL)) {
         return NULL;
@@ -239,10 +283,29 @@ static void free_in_arena(struct arena *arena, void *mem)
     arena_release(arena);
 }
 
+/* The fast path has refused the block: it is not sound, or has no slot. */
+static bool free_into_cache(struct arena *arena, void *mem)
+{
+    struct chunk *chunk = mem2chunk(mem);
+    if (!tcache_serves(arena) || chunk_low(chunk) >= tcache_limits.low) {
+        return false;
+    }
+    chunk_verify_word(arena, chunk, where_free);
+    tcache_tick();
+    tcache_overflow(chunk);
+    return true;
+}
+
 void alloc_free(void *mem)
 {
+    if (tcache_free(mem) || tcache_free_remote(mem)) {
+        return;
+    }
     verify_alignment(mem, where_free);
     struct arena *arena = arena_of(mem);
+    if (likely(arena != NULL) && free_into_cache(arena, mem)) {
+        return;
+    }
     if (likely(arena != NULL)) {
         free_in_arena(arena, mem);
     } else {
@@ -281,11 +344,8 @@ static void *move_block(void *mem, size_t old_usable, size_t size)
 static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
                             size_t size)
 {
-    struct request request = {
-        .bytes = size,
-        .alignment = MALLOC_ALIGNMENT,
-        .chunk_size = request_to_chunk_size(size),
-    };
+    struct request request = make_request(MALLOC_ALIGNMENT, size);
+    request.chunk_size = request_to_chunk_size(size);
     if (!fits_a_heap(&request) || !arena_acquire(arena)) {
         return false;
     }

@@ -3,6 +3,7 @@
 #include "fatal.h"
 #include "options.h"
 #include "os.h"
+#include "owner.h"
 
 void arena_initialise(struct arena *arena, unsigned number, unsigned flags)
 {
@@ -48,33 +49,54 @@ _Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
     die(arena, chunk, where, again ? "double free" : "use of a freed block");
 }
 
+/* What the link leads to is not looked at. */
+_Noreturn PTM_COLD static void die_of_chain(const struct arena *arena,
+                                            const struct chunk *chunk)
+{
+    fatal_crime(&(struct crime){
+        .where = "heap",
+        .what = "broken chain of freed blocks",
+        .address = chunk2mem(chunk),
+        .arena = arena->number,
+    });
+}
+
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
-    uint64_t word = chunk_word(chunk);
+    uint32_t low = chunk_low(chunk);
     const struct heap *heap = heap_for_ptr(chunk);
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    if (unlikely(!word_is_plausible(word, arena->flags) ||
-                 word_size(word) > heap_committed(heap) - offset)) {
+    if (unlikely(!low_is_plausible(low, arena->flags) ||
+                 word_size(low) > heap_committed(heap) - offset)) {
         die_of_word(arena, chunk, where);
     }
-    if (unlikely(word & CHUNK_IS_FREE)) {
+    if (unlikely(chunk_is_cached(chunk))) {
+        die_of_freed(arena, chunk, where);
+    }
+    if (unlikely(!chunk_is_sealed(chunk))) {
+        die_of_word(arena, chunk, where);
+    }
+    if (unlikely(low & CHUNK_IS_FREE)) {
         die_of_freed(arena, chunk, where);
     }
 }
 
 /* The header behind a chunk: that of a chunk in use, of a free one, of top,
  * or a fence. It says, as any header does, that what is before it is in use.
- */
+ * Its owner may be moving it to or from a cache meanwhile: either seal will
+ * do. */
 static bool next_header_is_sound(const struct arena *arena,
                                  const struct chunk *next)
 {
     const struct heap *heap = heap_for_ptr(next);
     size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)next;
-    uint64_t word = chunk_word(next);
-    return word_has_seal(word) && (word & CHUNK_PREV_INUSE) != 0 &&
-           (word & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena->flags &&
-           word_size(word) >= CHUNK_HEADER_SIZE && word_size(word) <= room;
+    uint32_t low = chunk_low(next);
+    uint32_t difference = chunk_seal(next) ^ chunk_seal_for(next, low);
+    return (difference == 0 || difference == seal_keys.cached) &&
+           (low & CHUNK_PREV_INUSE) != 0 &&
+           (low & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena->flags &&
+           word_size(low) >= CHUNK_HEADER_SIZE && word_size(low) <= room;
 }
 
 void chunk_verify(struct arena *arena, const struct chunk *chunk,
@@ -104,9 +126,10 @@ static struct chunk *verified_previous(const struct arena *arena,
         die(arena, chunk, "heap", "destroyed footer");
     }
     struct chunk *previous = chunk_previous(chunk);
-    uint64_t word = chunk_word(previous);
-    if (unlikely(!word_is_plausible(word, arena->flags) ||
-                 !(word & CHUNK_IS_FREE) || word_size(word) != size)) {
+    uint32_t low = chunk_low(previous);
+    if (unlikely(!chunk_is_sealed(previous) || !(low & CHUNK_IS_FREE) ||
+                 !low_is_plausible(low, arena->flags) ||
+                 word_size(low) != size)) {
         die(arena, chunk, "heap", "destroyed footer");
     }
     return previous;
@@ -119,6 +142,12 @@ static void count_system_bytes(struct arena *arena, size_t added)
     arena->system_bytes += added;
     arena->max_system_bytes =
         max_size(arena->max_system_bytes, arena->system_bytes);
+}
+
+/* With the program or in caches. */
+static size_t live_bytes(const struct arena *arena)
+{
+    return arena->system_bytes - arena->bins.bytes - arena_top_size(arena);
 }
 
 /* A free chunk that is in no bin yet gets its footer and its bin; the chunk
@@ -227,9 +256,23 @@ static bool add_heap(struct arena *arena, size_t size)
     return true;
 }
 
+/* Top's word stands behind the last block, where an overflow meets it first. */
+static void verify_top(const struct arena *arena)
+{
+    const struct chunk *top = arena->top;
+    size_t size = (uintptr_t)heap_end(heap_for_ptr(top)) - (uintptr_t)top;
+    if (unlikely(!chunk_is_sealed(top) || !chunk_is_free(top) ||
+                 chunk_size(top) != size)) {
+        die_of_word(arena, top, "heap");
+    }
+}
+
 /* Makes top hold `size` bytes. */
 static bool ensure_top(struct arena *arena, size_t size)
 {
+    if (arena->top != NULL) {
+        verify_top(arena);
+    }
     if (arena->top != NULL &&
         (chunk_size(arena->top) >= size || grow_top(arena, size))) {
         return true;
@@ -288,21 +331,6 @@ static struct chunk *carve_top(struct arena *arena, size_t size)
     return chunk;
 }
 
-struct chunk *_int_malloc(struct arena *arena, size_t size)
-{
-    struct chunk *chunk = bins_take(&arena->bins, size);
-    if (chunk != NULL) {
-        arena->zero_from = NULL;
-        split_off_free(arena, chunk, size);
-        chunk_mark_inuse(chunk);
-        return chunk;
-    }
-    if (!ensure_top(arena, size + MIN_CHUNK_SIZE)) {
-        return NULL;
-    }
-    return carve_top(arena, size);
-}
-
 /* ---- giving back ----------------------------------------------------- */
 
 static void trim_top(struct arena *arena, size_t pad)
@@ -328,9 +356,7 @@ static void trim_large_top(struct arena *arena)
     if (likely(dirty < threshold)) {
         return;
     }
-    size_t live =
-        arena->system_bytes - arena->bins.bytes - chunk_size(arena->top);
-    if (dirty - threshold >= live / TRIM_LIVE_SHARE) {
+    if (dirty - threshold >= live_bytes(arena) / TRIM_LIVE_SHARE) {
         trim_top(arena, option_get(OPTION_TOP_PAD));
     }
 }
@@ -380,6 +406,182 @@ void _int_free(struct arena *arena, struct chunk *chunk)
         return;
     }
     put_in_bin(arena, chunk);
+}
+
+/* ---- depot ------------------------------------------------------------- */
+
+/* A CACHED block is believed as little as one that the program hands in. */
+static void verify_cached(const struct arena *arena, const struct chunk *chunk)
+{
+    uint32_t low = chunk_low(chunk);
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
+    if (unlikely(!low_is_plausible(low, arena->flags) ||
+                 word_size(low) >= heap_committed(heap) - offset ||
+                 !chunk_is_cached(chunk))) {
+        die_of_word(arena, chunk, "heap");
+    }
+}
+
+static void free_cached(struct arena *arena, void *mem)
+{
+    struct chunk *chunk = mem2chunk(mem);
+    verify_cached(arena, chunk);
+    if (unlikely(!next_header_is_sound(arena, chunk_next(chunk)))) {
+        die(arena, chunk, "heap", "destroyed size word after the block");
+    }
+    _int_free(arena, chunk);
+}
+
+bool arena_free_depot(struct arena *arena, size_t most)
+{
+    void *mems[MAGAZINE_MAX];
+    bool any = false;
+    while (most > 0) {
+        size_t taken =
+            depot_take_any(&arena->depot, mems, min_size(most, MAGAZINE_MAX));
+        if (taken == 0) {
+            break;
+        }
+        for (size_t i = 0; i < taken; i++) {
+            free_cached(arena, mems[i]);
+        }
+        most -= taken;
+        any = true;
+    }
+    return any;
+}
+
+/* Twice as many go as may have come just now: as live bytes fall, the depot
+ * must fall with them. */
+static void keep_depot_small(struct arena *arena)
+{
+    size_t most = max_size(DEPOT_BYTES, live_bytes(arena) / DEPOT_LIVE_SHARE);
+    if (unlikely(arena->depot.bytes > most)) {
+        arena_free_depot(arena, 2 * SLOW_STEP);
+    }
+}
+
+/* Stores without looking at the bound. */
+static void store(struct arena *arena, unsigned size_class, void *const *mems,
+                  size_t count)
+{
+    size_t given = depot_give(&arena->depot, size_class, mems, count);
+    for (; unlikely(given < count); given++) {
+        free_cached(arena, mems[given]);
+    }
+}
+
+void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
+                size_t count)
+{
+    store(arena, size_class, mems, count);
+    keep_depot_small(arena);
+}
+
+/* Up to SLOW_STEP blocks; false when none are left. */
+static bool sort_some_arrivals(struct arena *arena)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < SLOW_STEP; i++) {
+        if (arena->arrivals == NULL) {
+            arena->arrivals = inbox_take(&arena->inbox);
+        }
+        struct chunk *chunk = arena->arrivals;
+        if (chunk == NULL) {
+            break;
+        }
+        if (unlikely(owner_of(chunk) != arena->number ||
+                     !heap_contains(heap_for_ptr(chunk), chunk))) {
+            die_of_chain(arena, chunk);
+        }
+        verify_cached(arena, chunk);
+        arena->arrivals = chunk_next_sent(chunk);
+        bytes += chunk_size(chunk);
+        void *mem = chunk2mem(chunk);
+        store(arena, class_joined_by(chunk_size(chunk)), &mem, 1);
+    }
+    inbox_count_out(&arena->inbox, bytes);
+    keep_depot_small(arena);
+    return arena->arrivals != NULL;
+}
+
+void arena_sort_arrivals(struct arena *arena, size_t most)
+{
+    for (size_t sorted = 0; sorted < most; sorted += SLOW_STEP) {
+        if (!sort_some_arrivals(arena)) {
+            return;
+        }
+    }
+}
+
+/* ---- taking, seen from above ------------------------------------------- */
+
+static struct chunk *take_from_bins(struct arena *arena, size_t size)
+{
+    struct chunk *chunk = bins_take(&arena->bins, size);
+    if (chunk != NULL) {
+        arena->zero_from = NULL;
+        split_off_free(arena, chunk, size);
+        chunk_mark_inuse(chunk);
+    }
+    return chunk;
+}
+
+static struct chunk *take_from_top(struct arena *arena, size_t size)
+{
+    return ensure_top(arena, size + MIN_CHUNK_SIZE) ? carve_top(arena, size)
+                                                    : NULL;
+}
+
+/* The kernel has refused: everything that waits for caches is merged. */
+static struct chunk *take_after_reclaiming(struct arena *arena, size_t size)
+{
+    arena_sort_arrivals(arena, SIZE_MAX);
+    if (!arena_free_depot(arena, SIZE_MAX)) {
+        return NULL;
+    }
+    struct chunk *chunk = take_from_bins(arena, size);
+    return chunk != NULL ? chunk : take_from_top(arena, size);
+}
+
+/* Before a heap grows, some of what the depot holds is freed: it may merge to
+ * what is needed. */
+struct chunk *_int_malloc(struct arena *arena, size_t size)
+{
+    struct chunk *chunk = take_from_bins(arena, size);
+    if (chunk == NULL && arena_top_size(arena) < size + MIN_CHUNK_SIZE &&
+        arena_free_depot(arena, SLOW_STEP)) {
+        chunk = take_from_bins(arena, size);
+    }
+    if (chunk == NULL) {
+        chunk = take_from_top(arena, size);
+    }
+    return chunk != NULL ? chunk : take_after_reclaiming(arena, size);
+}
+
+size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
+                  size_t most)
+{
+    size_t taken = depot_take(&arena->depot, size_class, mems, most);
+    arena->zero_from = NULL;
+    if (taken > 0) {
+        return taken;
+    }
+    const char *zero_from = NULL;
+    for (; taken < most; taken++) {
+        struct chunk *chunk = _int_malloc(arena, class_size(size_class));
+        if (chunk == NULL) {
+            break;
+        }
+        if (taken == 0) {
+            zero_from = arena->zero_from;
+        }
+        chunk_flip_cached(chunk);
+        mems[taken] = chunk2mem(chunk);
+    }
+    arena->zero_from = zero_from;
+    return taken;
 }
 
 /* ---- alignment and resizing ------------------------------------------ */
@@ -464,8 +666,11 @@ bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size)
 /* ---- trimming on request --------------------------------------------- */
 
 /* The whole pages between a free chunk's links and its footer. */
-static bool purge_chunk(const struct chunk *chunk)
+static bool purge_chunk(struct arena *arena, const struct chunk *chunk)
 {
+    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
+        die_of_word(arena, chunk, "heap");
+    }
     size_t page = os_page_size();
     uintptr_t start = round_up((uintptr_t)(chunk + 1), page);
     uintptr_t end = round_down((uintptr_t)chunk_next(chunk), page);
@@ -480,7 +685,7 @@ bool arena_trim(struct arena *arena, size_t pad)
     for (; chunk != NULL;
          position++, chunk = bins_first_from(&arena->bins, &position)) {
         for (; chunk != NULL; chunk = chunk_next_free(chunk)) {
-            any |= purge_chunk(chunk);
+            any |= purge_chunk(arena, chunk);
         }
     }
     if (arena->top != NULL) {

@@ -18,6 +18,10 @@
  * side. A heap that is one single free chunk goes back to the kernel, unless
  * it is the one that top is in.
  *
+ * The depot holds blocks for the caches of the arena's threads, and the inbox
+ * receives those that other arenas' threads have freed. Both kinds are CACHED:
+ * to their neighbours they are in use, until they are freed for good.
+ *
  * All functions want the arena's lock held, but for those that say otherwise.
  * Sizes named `size` are chunk sizes (see size.h).
  */
@@ -27,7 +31,9 @@
 #include "base.h"
 #include "bins.h"
 #include "chunk.h"
+#include "depot.h"
 #include "heap.h"
+#include "inbox.h"
 #include "lock.h"
 
 struct arena {
@@ -46,6 +52,11 @@ struct arena {
     /* The last victim is zero from here on; NULL when nothing is known. */
     const char *zero_from;
     struct bins bins;
+    struct depot depot;
+    struct chunk *arrivals; /* taken from the inbox, not yet sorted */
+
+    /* Pushed to without the lock. */
+    struct inbox inbox;
 
     /* Guarded by the lock of the set: see arenas.h. */
     unsigned attached;
@@ -85,6 +96,22 @@ void chunk_verify(struct arena *arena, const struct chunk *chunk,
 /* What chunk_verify checks without the lock: the chunk's own word. */
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where);
+
+/* Takes up to `most` blocks of a class, CACHED: from the depot, else new ones.
+ * zero_from speaks of the first. Returns how many; 0: nothing left. */
+size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
+                  size_t most);
+
+/* Stores CACHED blocks of a class in the depot; what is too much there is
+ * freed, up to SLOW_STEP blocks. */
+void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
+                size_t count);
+
+/* Stores what has come home by the inbox, `most` blocks or a few more. */
+void arena_sort_arrivals(struct arena *arena, size_t most);
+
+/* Frees up to `most` blocks of the depot; false when it had none. */
+bool arena_free_depot(struct arena *arena, size_t most);
 
 /* Gives back the pages inside free chunks, and of top all but `pad` bytes.
  * True when the kernel got any. */

@@ -60,6 +60,16 @@ unsigned arenas_note_thread(void)
     return __atomic_add_fetch(&set.threads, 1, __ATOMIC_RELAXED);
 }
 
+struct arena *arenas_attached(void)
+{
+    return thread.arena;
+}
+
+bool arenas_has_threads(const struct arena *arena)
+{
+    return __atomic_load_n(&arena->attached, __ATOMIC_RELAXED) > 0;
+}
+
 bool arena_acquire(struct arena *arena)
 {
     if (likely(lock_try(&arena->lock))) {
@@ -92,7 +102,11 @@ struct arena *arena_get(void)
 
 static void leave_locked(struct arena *arena)
 {
-    if (arena == NULL || --arena->attached > 0 || arena->is_abandoned) {
+    if (arena == NULL) {
+        return;
+    }
+    __atomic_store_n(&arena->attached, arena->attached - 1, __ATOMIC_RELAXED);
+    if (arena->attached > 0 || arena->is_abandoned) {
         return;
     }
     arena->next_free = set.free_list;
@@ -121,7 +135,7 @@ static void attach(struct arena *arena)
     if (arena->is_on_free_list) {
         take_off_free_list(arena);
     }
-    arena->attached++;
+    __atomic_store_n(&arena->attached, arena->attached + 1, __ATOMIC_RELAXED);
     thread.arena = arena;
     unlock_set();
 }
@@ -312,6 +326,7 @@ void arenas_after_fork(void)
         lock_confirm(&arena->lock);
         if (lock_is_orphaned(&arena->lock)) {
             arena->is_abandoned = true;
+            lock_kill(&arena->lock);
         }
     }
     if (thread.arena != NULL && thread.arena->is_abandoned) {

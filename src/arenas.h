@@ -76,6 +76,12 @@ bool arenas_thread_is_new(void);
  * that are now. */
 unsigned arenas_note_thread(void);
 
+/* The arena that this thread is attached to, or NULL. */
+struct arena *arenas_attached(void);
+
+/* Whether any thread is attached to the arena; a hint. */
+bool arenas_has_threads(const struct arena *arena);
+
 /* Leaves the thread's arena to others. What the thread allocates after this
  * comes from any arena and attaches it to none. */
 void arenas_detach_thread(void);

@@ -14,6 +14,7 @@
 #define PTM_EXPORT   __attribute__((visibility("default")))
 #define PTM_COLD     __attribute__((noinline, cold))
 #define PTM_NOINLINE __attribute__((noinline))
+#define PTM_INLINE   static inline __attribute__((always_inline))
 #define PTM_TLS      __thread __attribute__((tls_model("initial-exec")))
 
 /* `name` is another name of the exported function `target`. */

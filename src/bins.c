@@ -84,7 +84,7 @@ void bins_insert(struct bins *bins, struct chunk *chunk)
 }
 
 /* A smashed link is most often no address at all; it is read through only if
- * it leads into a heap of this arena. */
+ * it leads into a heap of this arena, all of which may be read. */
 static bool link_may_be_followed(const struct bins *bins,
                                  const struct chunk *link)
 {
@@ -97,6 +97,9 @@ static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
     struct chunk *next = chunk->next_free;
     struct chunk *previous = chunk->previous_free;
     bool is_first = *bin.head == chunk;
+    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
+        list_is_broken(bins, chunk);
+    }
     if (unlikely(is_first != (previous == NULL) ||
                  !link_may_be_followed(bins, next) ||
                  !link_may_be_followed(bins, previous))) {
@@ -126,18 +129,9 @@ void bins_remove(struct bins *bins, struct chunk *chunk)
     remove_from(bins, bin_of_size(bins, chunk_size(chunk)), chunk);
 }
 
-/* The chunk's own word names its bin; a chunk found by way of the bin must
- * agree, or its word was overwritten while it was free. */
 static struct chunk *take_first(struct bins *bins, struct bin bin)
 {
     struct chunk *chunk = *bin.head;
-    uint64_t word = chunk_word(chunk);
-    if (unlikely(!word_has_seal(word) || !(word & CHUNK_IS_FREE) ||
-                 word_size(word) < MIN_CHUNK_SIZE ||
-                 word_size(word) >= HEAP_MAX_SIZE ||
-                 bin_of_size(bins, word_size(word)).head != bin.head)) {
-        list_is_broken(bins, chunk);
-    }
     remove_from(bins, bin, chunk);
     return chunk;
 }

@@ -22,21 +22,33 @@
  *     A  belongs to an arena that is not the main one
  *     F  this chunk is free: in a bin, merged into another, or top
  *
- * The seal is zero and checked to be zero. P is changed by the neighbour under
- * the arena's lock while others may read the word without it; so a word is
- * written only under the lock, whole, by one relaxed store, and read by one
- * relaxed load. For a direct mapping the writer is the only one who knows the
- * address.
+ * The seal (seal.h) covers address, size, M, A and F. It says besides whether
+ * a chunk that is not F is with the program, or CACHED: with a thread cache,
+ * in an arena's depot, or on its way home.
+ *
+ * Who writes what. The low half is written under the lock of the arena. The
+ * neighbour, that frees or takes the chunk before, changes P there; so the
+ * high half is left alone then. The high half of a chunk that is not F is
+ * changed without the lock, by whoever the chunk belongs to at that moment:
+ * from IN USE to CACHED by the thread that frees it, and back by the one that
+ * hands it out. As the two halves are stored apart, no store is lost. A new
+ * chunk is written whole, by the lock's holder, before anyone else knows it.
+ * All loads and stores are relaxed; who gets a chunk from another thread gets
+ * it through a lock or an inbox, which order the rest.
  */
 #ifndef PTM_CHUNK_H
 #define PTM_CHUNK_H
 
 #include "base.h"
+#include "seal.h"
 #include "size.h"
 
 struct chunk {
     size_t prev_size;
-    uint64_t size_word;
+    union {
+        uint64_t size_word;
+        uint32_t size_half[2]; /* size and flags; seal */
+    };
     struct chunk *next_free;     /* links of a free chunk, in its bin */
     struct chunk *previous_free; /* NULL in the first one */
 };
@@ -73,9 +85,39 @@ static inline uint64_t chunk_word(const struct chunk *chunk)
     return __atomic_load_n(&chunk->size_word, __ATOMIC_RELAXED);
 }
 
-static inline void chunk_store_word(struct chunk *chunk, uint64_t word)
+/* Size and flags. */
+static inline uint32_t chunk_low(const struct chunk *chunk)
 {
-    __atomic_store_n(&chunk->size_word, word, __ATOMIC_RELAXED);
+    return __atomic_load_n(&chunk->size_half[0], __ATOMIC_RELAXED);
+}
+
+static inline uint32_t chunk_seal(const struct chunk *chunk)
+{
+    return __atomic_load_n(&chunk->size_half[1], __ATOMIC_RELAXED);
+}
+
+static inline void chunk_store_low(struct chunk *chunk, uint32_t low)
+{
+    __atomic_store_n(&chunk->size_half[0], low, __ATOMIC_RELAXED);
+}
+
+static inline void chunk_store_seal(struct chunk *chunk, uint32_t seal)
+{
+    __atomic_store_n(&chunk->size_half[1], seal, __ATOMIC_RELAXED);
+}
+
+/* The seal of a chunk with this low half that is with the program. */
+static inline uint32_t chunk_seal_in_use(const struct chunk *chunk,
+                                         uint32_t low)
+{
+    return seal_of(chunk, low | CHUNK_PREV_INUSE);
+}
+
+/* The same, or that of a chunk that is F. */
+static inline uint32_t chunk_seal_for(const struct chunk *chunk, uint32_t low)
+{
+    uint32_t seal = chunk_seal_in_use(chunk, low);
+    return (low & CHUNK_IS_FREE) != 0 ? seal ^ seal_keys.freed : seal;
 }
 
 static inline size_t word_size(uint64_t word)
@@ -83,74 +125,91 @@ static inline size_t word_size(uint64_t word)
     return (uint32_t)word & ~(uint32_t)CHUNK_FLAGS;
 }
 
-static inline bool word_has_seal(uint64_t word)
+/* Sealed, and not CACHED. */
+static inline bool chunk_is_sealed(const struct chunk *chunk)
 {
-    return word >> 32 == 0;
+    return chunk_seal(chunk) == chunk_seal_for(chunk, chunk_low(chunk));
 }
 
-/* True for words that a chunk of an arena with these arena flags may have;
- * says nothing of what lies around the chunk. */
-static inline bool word_is_plausible(uint64_t word, unsigned arena_flags)
+static inline bool chunk_is_cached(const struct chunk *chunk)
 {
-    return word_has_seal(word) && word_size(word) >= MIN_CHUNK_SIZE &&
-           (word & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena_flags;
+    return chunk_seal(chunk) ==
+           (chunk_seal_for(chunk, chunk_low(chunk)) ^ seal_keys.cached);
+}
+
+/* From IN USE to CACHED, or back. */
+static inline void chunk_flip_cached(struct chunk *chunk)
+{
+    chunk_store_seal(chunk, chunk_seal(chunk) ^ seal_keys.cached);
+}
+
+/* True for flags that a chunk of an arena with these arena flags may have. */
+static inline bool low_is_plausible(uint32_t low, unsigned arena_flags)
+{
+    return word_size(low) >= MIN_CHUNK_SIZE &&
+           (low & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena_flags;
 }
 
 static inline size_t chunk_size(const struct chunk *chunk)
 {
-    return word_size(chunk_word(chunk));
+    return word_size(chunk_low(chunk));
 }
 
 static inline bool chunk_prev_inuse(const struct chunk *chunk)
 {
-    return (chunk_word(chunk) & CHUNK_PREV_INUSE) != 0;
+    return (chunk_low(chunk) & CHUNK_PREV_INUSE) != 0;
 }
 
 static inline bool chunk_is_mmapped(const struct chunk *chunk)
 {
-    return (chunk_word(chunk) & CHUNK_IS_MMAPPED) != 0;
+    return (chunk_low(chunk) & CHUNK_IS_MMAPPED) != 0;
 }
 
 static inline bool chunk_non_main_arena(const struct chunk *chunk)
 {
-    return (chunk_word(chunk) & CHUNK_NON_MAIN_ARENA) != 0;
+    return (chunk_low(chunk) & CHUNK_NON_MAIN_ARENA) != 0;
 }
 
 static inline bool chunk_is_free(const struct chunk *chunk)
 {
-    return (chunk_word(chunk) & CHUNK_IS_FREE) != 0;
+    return (chunk_low(chunk) & CHUNK_IS_FREE) != 0;
 }
 
+/* Writes the word of a chunk that is with the program, or F. */
 static inline void chunk_set_head(struct chunk *chunk, size_t size,
                                   unsigned flags)
 {
-    chunk_store_word(chunk, (uint64_t)size | flags);
+    uint32_t low = (uint32_t)size | flags;
+    uint64_t seal = chunk_seal_for(chunk, low);
+    __atomic_store_n(&chunk->size_word, seal << 32 | low, __ATOMIC_RELAXED);
 }
 
-/* Changes the size, and F to `free`; P and A stay. */
+/* The flags stay. */
 static inline void chunk_resize(struct chunk *chunk, size_t size)
 {
-    chunk_set_head(chunk, size, chunk_word(chunk) & CHUNK_FLAGS);
+    chunk_set_head(chunk, size, chunk_low(chunk) & CHUNK_FLAGS);
 }
 
 static inline void chunk_mark_free(struct chunk *chunk)
 {
-    chunk_store_word(chunk, chunk_word(chunk) | CHUNK_IS_FREE);
+    uint32_t low = chunk_low(chunk) | CHUNK_IS_FREE;
+    chunk_set_head(chunk, word_size(low), low & CHUNK_FLAGS);
 }
 
 static inline void chunk_mark_inuse(struct chunk *chunk)
 {
-    chunk_store_word(chunk, chunk_word(chunk) & ~(uint64_t)CHUNK_IS_FREE);
+    uint32_t low = chunk_low(chunk) & ~(uint32_t)CHUNK_IS_FREE;
+    chunk_set_head(chunk, word_size(low), low & CHUNK_FLAGS);
 }
 
 static inline void chunk_set_prev_inuse(struct chunk *chunk)
 {
-    chunk_store_word(chunk, chunk_word(chunk) | CHUNK_PREV_INUSE);
+    chunk_store_low(chunk, chunk_low(chunk) | CHUNK_PREV_INUSE);
 }
 
 static inline void chunk_clear_prev_inuse(struct chunk *chunk)
 {
-    chunk_store_word(chunk, chunk_word(chunk) & ~(uint64_t)CHUNK_PREV_INUSE);
+    chunk_store_low(chunk, chunk_low(chunk) & ~(uint32_t)CHUNK_PREV_INUSE);
 }
 
 static inline struct chunk *chunk_next(const struct chunk *chunk)
@@ -185,10 +244,22 @@ static inline void chunk_set_mapped(struct chunk *chunk, size_t length)
 static inline bool chunk_is_mapped_with(const struct chunk *chunk,
                                         size_t length)
 {
-    return chunk->prev_size == length && chunk_word(chunk) == CHUNK_IS_MMAPPED;
+    return chunk->prev_size == length && chunk_low(chunk) == CHUNK_IS_MMAPPED &&
+           chunk_is_sealed(chunk);
+}
+
+/* A CACHED chunk on its way to its arena is linked through its block. */
+static inline struct chunk *chunk_next_sent(const struct chunk *chunk)
+{
+    return chunk->next_free;
+}
+
+static inline void chunk_set_next_sent(struct chunk *chunk, struct chunk *next)
+{
+    chunk->next_free = next;
 }
 
 /* Whoever needs another view of the word writes a function above. */
-#pragma GCC poison size_word
+#pragma GCC poison size_word size_half
 
 #endif

@@ -49,6 +49,34 @@ enum {
      * 200 instructions; a pause is about 40 cycles on current x86. */
     LOCK_SPINS = 64,
 
+    /* A magazine: blocks of one class that move between a thread's cache and
+     * its arena together. Enough that the lock is rare, few enough bytes that
+     * a class costs a thread little. */
+    MAGAZINE_BYTES = 8192,
+    MAGAZINE_MIN = 2,
+    MAGAZINE_MAX = 62,
+
+    /* Magazines that a thread's cache holds of a class at most, and slots that
+     * a class begins with. */
+    CACHE_MAGAZINES = 2,
+    CACHE_FIRST_SLOTS = 4,
+
+    /* Blocks that one slow call frees or sorts for others at most. */
+    SLOW_STEP = 64,
+
+    /* Outboxes of a thread; the owner's number picks one. */
+    OUTBOXES = 4,
+
+    /* Blocks that wait in an outbox at most: two atomic operations for all. */
+    OUTBOX_BLOCKS = 256,
+
+    /* Slow calls after which waiting outboxes are sent whatever they hold. */
+    OUTBOX_PATIENCE = 32,
+
+    /* Freed mappings that wait to be used again, and for how long. */
+    RECENT_MAPPINGS = 32,
+    RECENT_MILLISECONDS = 1000,
+
     /* Direct mappings known before the table of them needs memory of its
      * own: no small program does. */
     MAPPED_STATIC_SLOTS = 64,
@@ -73,6 +101,29 @@ enum {
  * than the fragmentation that a heap risks. */
 #define DEFAULT_MMAP_THRESHOLD ((size_t)256 << 10)
 #define DEFAULT_MMAP_MAX       65536
+
+/* What freed mappings that wait to be used again hold by default. */
+#define DEFAULT_MAPPED_CACHE ((size_t)32 << 20)
+
+/* A thread caches no larger requests than this by default. */
+#define DEFAULT_TCACHE_MAX ((size_t)1 << 18)
+
+/* What the slots of one thread's cache can hold, in bytes of blocks. */
+#define CACHE_BYTES_MAX ((size_t)2 << 20)
+
+/* What one outbox may hold back, in bytes of blocks. */
+#define OUTBOX_BYTES ((size_t)128 << 10)
+
+/* What may wait in an inbox before those who send to it lend a hand. */
+#define INBOX_BYTES ((size_t)1 << 20)
+
+/* What an arena keeps in its depot without merging it: this, or the given
+ * share of what it has in use. */
+#define DEPOT_BYTES      ((size_t)256 << 10)
+#define DEPOT_LIVE_SHARE 8
+
+/* Metadata of an arena is mapped by so much at a time. */
+#define METADATA_STEP ((size_t)64 << 10)
 
 /* A top that has this many touched bytes more than its arena has in use
  * elsewhere/4 is returned to the kernel. */

@@ -131,6 +131,7 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
 {
     size_t reserved;
     ptm_assert(need <= HEAP_MAX_SIZE - HEAP_HEADER_SIZE);
+    seal_prepare();
     struct heap *heap = reserve_heap(need + HEAP_HEADER_SIZE, &reserved);
     if (heap == NULL) {
         return NULL;

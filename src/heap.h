@@ -7,10 +7,11 @@
  *     0             64                     committed       reserved  (<= 64
  * MiB) ^ touched: nothing behind it was written
  *
- * Masking any address in it finds the header, and that names the arena. Only
- * the committed part may be read. Where 64 MiB of address space are refused
- * (RLIMIT_AS), less is reserved, still at a multiple of 64 MiB, and the
- * reservation grows in place when it can.
+ * Masking any address in it finds the header, and that names the arena. All of
+ * it may be read, so that a free of a wild pointer finds a bad seal and not a
+ * fault; only the committed part may be written. Where 64 MiB of address space
+ * are refused (RLIMIT_AS), less is reserved, still at a multiple of 64 MiB, and
+ * the reservation grows in place when it can.
  *
  * A heap deals in bytes; what chunks are in it is the arena's affair.
  *
@@ -64,7 +65,7 @@ static inline bool heap_contains(const struct heap *heap,
 {
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
     return offset >= HEAP_HEADER_SIZE &&
-           offset + MIN_CHUNK_SIZE <= heap_committed(heap);
+           offset <= heap_committed(heap) - MIN_CHUNK_SIZE;
 }
 
 static inline void heap_note_touched(struct heap *heap, const void *end)

@@ -1,5 +1,7 @@
 #include "hooks.h"
 
+#include "tcache.h"
+
 const struct ptm_hooks *installed_hooks;
 
 static PTM_TLS bool hook_is_running;
@@ -7,6 +9,7 @@ static PTM_TLS bool hook_is_running;
 PTM_EXPORT void ptm_set_hooks(const struct ptm_hooks *hooks)
 {
     __atomic_store_n(&installed_hooks, hooks, __ATOMIC_RELEASE);
+    tcache_bypass(hooks != NULL);
 }
 
 PTM_COLD const struct ptm_hooks *hooks_unless_running(void)

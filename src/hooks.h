@@ -1,9 +1,10 @@
 /*
  * hooks.h - functions of the program that are called in place of ours.
  *
- * See ptm_set_hooks in <ptm.h>. While none are installed an entry point pays
- * one load and one compare. A hook that is running on this thread is not
- * called again: what it calls is served by the allocator.
+ * See ptm_set_hooks in <ptm.h>. While some are installed the thread caches are
+ * bypassed, and the slow paths look here: until then hooks cost nothing. A hook
+ * that is running on this thread is not called again: what it calls is served
+ * by the allocator.
  *
  * Threads: the pointer to the installed set is stored with release and read
  * with acquire order, so a hook is never seen before what its installer wrote

@@ -94,22 +94,26 @@ static bool check_free_chunk(struct walk *walk, struct chunk *chunk,
 static bool check_chunk(struct walk *walk, struct chunk *chunk,
                         const struct heap *heap, bool previous_is_free)
 {
-    uint64_t word = chunk_word(chunk);
+    uint32_t low = chunk_low(chunk);
     size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)chunk;
     const void *mem = chunk2mem(chunk);
-    if (!word_has_seal(word) ||
-        (word & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) !=
-            walk->arena->flags) {
+    if ((low & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) !=
+        walk->arena->flags) {
         return fails(walk, mem, "size word with wrong flags");
     }
-    if (word_size(word) > room ||
-        (word_size(word) < MIN_CHUNK_SIZE && word_size(word) != room)) {
+    if (word_size(low) > room ||
+        (word_size(low) < MIN_CHUNK_SIZE && word_size(low) != room)) {
         return fails(walk, mem, "size word with an impossible size");
     }
-    if (((word & CHUNK_PREV_INUSE) == 0) != previous_is_free) {
+    uint32_t difference = chunk_seal(chunk) ^ chunk_seal_for(chunk, low);
+    if (difference != 0 &&
+        (difference != seal_keys.cached || (low & CHUNK_IS_FREE) != 0)) {
+        return fails(walk, mem, "size word with a broken seal");
+    }
+    if (((low & CHUNK_PREV_INUSE) == 0) != previous_is_free) {
         return fails(walk, mem, "P differs from the state of the chunk before");
     }
-    if ((word & CHUNK_IS_FREE) == 0) {
+    if ((low & CHUNK_IS_FREE) == 0) {
         return true;
     }
     if (previous_is_free) {
@@ -121,8 +125,7 @@ static bool check_chunk(struct walk *walk, struct chunk *chunk,
 static bool check_heap(struct walk *walk, const struct heap *heap)
 {
     const struct arena *arena = walk->arena;
-    if (heap != heap_for_ptr(heap) || heap->arena != arena ||
-        owner_of(heap) != arena->number) {
+    if (heap->arena != arena) {
         return fails(walk, heap, "heap does not belong to its arena");
     }
     if (heap->committed > heap->reserved || heap->reserved > HEAP_MAX_SIZE ||
@@ -172,6 +175,9 @@ static bool check_heaps(struct walk *walk)
     size_t heaps = 0, committed = 0;
     const struct heap *previous = NULL;
     for (struct heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        if (heap != heap_for_ptr(heap) || owner_of(heap) != arena->number) {
+            return fails(walk, heap, "heap does not belong to its arena");
+        }
         if (heaps++ == arena->heap_count || heap->previous != previous) {
             return fails(walk, heap, "list of heaps is broken");
         }
@@ -249,13 +255,43 @@ static bool check_bins(struct walk *walk)
     return true;
 }
 
+/* The blocks that wait for caches. */
+static bool check_depot(struct walk *walk)
+{
+    const struct depot *depot = &walk->arena->depot;
+    size_t blocks = 0, bytes = 0;
+    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
+        for (const struct magazine *magazine = depot->full[size_class];
+             magazine != NULL; magazine = magazine->next) {
+            if (magazine->count == 0 || magazine->count > MAGAZINE_MAX ||
+                blocks > depot->blocks) {
+                return fails(walk, magazine, "broken magazine");
+            }
+            for (size_t i = 0; i < magazine->count; i++) {
+                const struct chunk *chunk = mem2chunk(magazine->mems[i]);
+                if (owner_of(chunk) != walk->arena->number ||
+                    !heap_contains(heap_for_ptr(chunk), chunk) ||
+                    !chunk_is_cached(chunk) ||
+                    chunk_size(chunk) < class_size(size_class)) {
+                    return fails(walk, chunk2mem(chunk),
+                                 "block in a magazine is not a cached one");
+                }
+            }
+            blocks += magazine->count;
+            bytes += magazine->count * class_size(size_class);
+        }
+    }
+    return (blocks == depot->blocks && bytes == depot->bytes) ||
+           fails(walk, depot, "depot differs from its magazines");
+}
+
 static bool check_arena(struct arena *arena, struct damage *damage)
 {
     struct walk walk = {.arena = arena, .damage = damage};
     if (!arena_acquire(arena)) {
         return true;
     }
-    bool sound = check_heaps(&walk) && check_bins(&walk);
+    bool sound = check_heaps(&walk) && check_bins(&walk) && check_depot(&walk);
     arena_release(arena);
     return sound;
 }

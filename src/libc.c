@@ -16,11 +16,13 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "base.h"
 #include "hooks.h"
 #include "os.h"
+#include "tcache.h"
 
 #define CALLER() __builtin_return_address(0)
 
@@ -51,17 +53,26 @@ static void *or_enomem(void *mem)
     return mem;
 }
 
-void *__libc_malloc(size_t size)
+static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
-        return or_enomem(hooks_malloc(hooks, size, CALLER()));
+        return or_enomem(hooks_malloc(hooks, size, caller));
     }
     return or_enomem(is_too_large(size) ? NULL : alloc_malloc(size));
 }
 
-static void free_for(void *mem, const void *caller)
+void *__libc_malloc(size_t size)
 {
+    void *mem = tcache_malloc(size);
+    return likely(mem != NULL) ? mem : malloc_slow(size, CALLER());
+}
+
+static PTM_NOINLINE void free_slow(void *mem, const void *caller)
+{
+    if (likely(tcache_free_remote(mem))) {
+        return;
+    }
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->free_hook != NULL) {
         int saved = errno;
@@ -72,19 +83,26 @@ static void free_for(void *mem, const void *caller)
     }
 }
 
+PTM_INLINE void free_for(void *mem, const void *caller)
+{
+    if (unlikely(!tcache_free(mem))) {
+        free_slow(mem, caller);
+    }
+}
+
 void __libc_free(void *mem)
 {
     free_for(mem, CALLER());
 }
 
-static void *calloc_by_hook(const struct ptm_hooks *hooks, size_t bytes,
-                            const void *caller)
+static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
 {
-    void *mem = hooks_malloc(hooks, bytes, caller);
-    if (mem != NULL) {
-        __builtin_memset(mem, 0, bytes);
+    const struct ptm_hooks *hooks = hooks_get();
+    if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
+        void *mem = hooks_malloc(hooks, bytes, caller);
+        return mem != NULL ? memset(mem, 0, bytes) : or_enomem(NULL);
     }
-    return mem;
+    return or_enomem(is_too_large(bytes) ? NULL : alloc_calloc(bytes));
 }
 
 void *__libc_calloc(size_t count, size_t size)
@@ -93,14 +111,13 @@ void *__libc_calloc(size_t count, size_t size)
     if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
         return or_enomem(NULL);
     }
-    const struct ptm_hooks *hooks = hooks_get();
-    if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
-        return or_enomem(calloc_by_hook(hooks, bytes, CALLER()));
-    }
-    return or_enomem(is_too_large(bytes) ? NULL : alloc_calloc(bytes));
+    void *mem = tcache_malloc(bytes);
+    return likely(mem != NULL) ? memset(mem, 0, bytes)
+                               : calloc_slow(bytes, CALLER());
 }
 
-static void *realloc_for(void *mem, size_t size, const void *caller)
+static PTM_NOINLINE void *realloc_slow(void *mem, size_t size,
+                                       const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->realloc_hook != NULL) {
@@ -118,6 +135,13 @@ static void *realloc_for(void *mem, size_t size, const void *caller)
         return NULL;
     }
     return or_enomem(alloc_realloc(mem, size));
+}
+
+PTM_INLINE void *realloc_for(void *mem, size_t size, const void *caller)
+{
+    return likely(size != 0 && tcache_fits(mem, size))
+               ? mem
+               : realloc_slow(mem, size, caller);
 }
 
 void *__libc_realloc(void *mem, size_t size)
@@ -145,7 +169,8 @@ static void *memalign_for(size_t alignment, size_t size, const void *caller)
     if (is_too_large(size) || is_too_large(alignment)) {
         return NULL;
     }
-    return alloc_memalign(alignment, size);
+    return alignment == MALLOC_ALIGNMENT ? alloc_malloc(size)
+                                         : alloc_memalign(alignment, size);
 }
 
 /* The smallest power of two that is not below `alignment`, which is at most

@@ -22,6 +22,7 @@
 #include "options.h"
 #include "ptm.h"
 #include "purge.h"
+#include "tcache.h"
 
 PTM_EXPORT int __libc_mallopt(int parameter, int value);
 PTM_EXPORT struct mallinfo2 __libc_mallinfo2(void);
@@ -53,6 +54,7 @@ int __libc_mallopt(int parameter, int value)
         return 1;
     case M_PERTURB:
         option_set(OPTION_PERTURB, (unsigned char)value);
+        tcache_set_limits();
         return 1;
     case M_ARENA_MAX:
         if (value > 0) {
@@ -66,23 +68,20 @@ int __libc_mallopt(int parameter, int value)
 
 /* ---- mallinfo ----------------------------------------------------------- */
 
-static struct arena_stats stats_of_all_arenas(void)
+/* Each arena is looked at once, so that the parts fit together. */
+struct mallinfo2 __libc_mallinfo2(void)
 {
     struct arena_stats sum = {0};
+    size_t main_top = 0;
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena_stats stats;
         arena_stats(arena_numbered(number), &stats);
         arena_stats_add(&sum, &stats);
+        if (arena_numbered(number) == &main_arena) {
+            main_top = stats.top_bytes;
+        }
     }
-    return sum;
-}
-
-struct mallinfo2 __libc_mallinfo2(void)
-{
-    struct arena_stats sum = stats_of_all_arenas();
-    struct arena_stats main_stats;
     struct mapped_totals mapped = mapped_get_totals();
-    arena_stats(&main_arena, &main_stats);
     return (struct mallinfo2){
         .arena = sum.system_bytes,
         .ordblks = sum.free_chunks,
@@ -90,7 +89,7 @@ struct mallinfo2 __libc_mallinfo2(void)
         .hblkhd = mapped.bytes,
         .uordblks = sum.system_bytes - sum.free_bytes,
         .fordblks = sum.free_bytes,
-        .keepcost = main_stats.top_bytes,
+        .keepcost = main_top,
     };
 }
 

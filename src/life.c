@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "mapped.h"
 #include "options.h"
+#include "tcache.h"
 
 static struct {
     struct lock lock;
@@ -21,6 +22,7 @@ static struct {
 static void end_thread(void *unused)
 {
     (void)unused;
+    tcache_destroy();
     arenas_detach_thread();
 }
 
@@ -48,6 +50,7 @@ static void start_process(void)
     }
     if (!process.has_options) {
         process.has_options = options_read_environment();
+        tcache_set_limits();
         __atomic_store_n(&process.is_started, process.has_options,
                          __ATOMIC_RELEASE);
     }
@@ -63,6 +66,7 @@ void life_start_thread(void)
     if (threads > 1) {
         lock_watch_forks();
     }
+    tcache_create();
     /* For a key above the first 32 libc allocates here, which comes back to
      * us as an allocation of a thread that is known. */
     if (process.has_thread_key) {

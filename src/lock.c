@@ -82,6 +82,11 @@ bool lock_try_patiently(struct lock *lock)
     return false;
 }
 
+void lock_kill(struct lock *lock)
+{
+    __atomic_store_n(&lock->state, LOCK_DEAD, __ATOMIC_RELEASE);
+}
+
 /* The futex protocol: whoever takes the lock after having waited leaves it
  * CONTENDED, because others may sleep still; a release of CONTENDED wakes
  * one. No wake-up is lost: a sleeper sleeps only while it reads CONTENDED,
@@ -92,11 +97,17 @@ bool lock_acquire_slow(struct lock *lock)
         return true;
     }
     for (;;) {
-        if (lock->generation != current_generation()) {
+        uint32_t state = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
+        if (state == LOCK_DEAD || lock->generation != current_generation()) {
             return false;
         }
-        if (__atomic_exchange_n(&lock->state, LOCK_CONTENDED,
-                                __ATOMIC_ACQUIRE) == LOCK_FREE) {
+        if (state != LOCK_CONTENDED &&
+            !__atomic_compare_exchange_n(&lock->state, &state, LOCK_CONTENDED,
+                                         false, __ATOMIC_ACQUIRE,
+                                         __ATOMIC_RELAXED)) {
+            continue;
+        }
+        if (state == LOCK_FREE) {
             lock_note_taken(lock);
             return true;
         }

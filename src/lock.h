@@ -1,8 +1,8 @@
 /*
  * lock.h - the one kind of lock, its ranks, and what fork does to it.
  *
- * A lock is a futex word: FREE, HELD, or CONTENDED (held, and someone may
- * sleep). Taking it is one compare-and-swap with acquire order, giving it
+ * A lock is a futex word: FREE, HELD, CONTENDED (held, and someone may sleep),
+ * or DEAD. Taking it is one compare-and-swap with acquire order, giving it
  * back one exchange with release order; so everything written under the lock
  * is seen by its next holder.
  *
@@ -19,8 +19,9 @@
  * with a signal handler that forks inside malloc. Instead a lock remembers
  * in which generation of forks it was known to be good, and lock_acquire
  * refuses to *wait* for one from another generation. Its owner then repairs
- * what the lock guards, with the word `owner` telling whether the holder
- * lives: the one thread that survives is the one that forked.
+ * what the lock guards, or declares the lock DEAD for good, with the word
+ * `owner` telling whether the holder lives: the one thread that survives is the
+ * one that forked.
  *
  * What a child sees is, for each thread of the parent, a prefix of its writes
  * (fork write-protects every page before the child runs, and a thread that
@@ -44,6 +45,7 @@ enum lock_state {
     LOCK_FREE = 0,
     LOCK_HELD = 1,
     LOCK_CONTENDED = 2,
+    LOCK_DEAD = 3,
 };
 
 struct lock {
@@ -93,9 +95,9 @@ static inline bool lock_try(struct lock *lock)
 /* As lock_try, but lets a short critical section of another thread pass. */
 bool lock_try_patiently(struct lock *lock);
 
-/* Waits for the lock. False only when it would have to wait for a lock that
- * was last known to be good before a fork; the caller repairs, and tries
- * again. */
+/* Waits for the lock. False when the lock is DEAD, or when it would have to
+ * wait for one that was last known to be good before a fork; the caller then
+ * repairs, and tries again. */
 static inline bool lock_acquire(struct lock *lock)
 {
     return likely(lock_try(lock)) || lock_acquire_slow(lock);
@@ -133,6 +135,11 @@ void lock_initialise(struct lock *lock, enum lock_rank rank);
 /* The lock is good in this process: as it is, or by force FREE again. */
 void lock_confirm(struct lock *lock);
 void lock_reset(struct lock *lock);
+
+/* Nobody takes the lock any more; whoever waits for it gives up. This also
+ * holds for a wait of this very thread that a signal handler, which forked,
+ * has interrupted. */
+void lock_kill(struct lock *lock);
 
 /* From now on forks are noticed even where no handler of ours runs before
  * the child's first wait: in handlers of other libraries that come earlier.

@@ -1,16 +1,23 @@
 #include "mapped.h"
 
+#include <string.h>
+
 #include "fatal.h"
 #include "lock.h"
+#include "options.h"
 #include "os.h"
+#include "recent.h"
 
 /* A slot holds EMPTY, GONE (was used: probing goes on behind it), or the
- * chunk's address. With KEPT added, the slot holds a mapping that the kernel
- * would not unmap; it is zero and waits to be used again. */
+ * chunk's address. With BUSY added, the chunk is being freed or resized, and is
+ * found no more. With KEPT added, it is the start of a mapping that the kernel
+ * would not unmap; that is zero and waits to be used again. All of these hash
+ * alike: by the page. */
 enum {
     SLOT_EMPTY = 0,
     SLOT_GONE = 1,
     SLOT_KEPT = 2,
+    SLOT_BUSY = 4,
 };
 
 struct slot {
@@ -27,8 +34,9 @@ static struct slot first_slots[MAPPED_STATIC_SLOTS];
 static struct slot_array first_array = {MAPPED_STATIC_SLOTS, first_slots};
 
 /* Invariant: used + promised <= array->count / 2, where `used` counts slots
- * that are not EMPTY and `promised` those that a resize in flight will need; so
- * a probe ends, and such a resize cannot fail for want of a slot.
+ * that are not EMPTY and `promised` those that are yet to be put; so a probe
+ * ends, and what was promised has room. To free needs no promise: it cannot
+ * fail.
  *
  * At every moment the table is sound for whoever finds it abandoned (see
  * mapped_after_fork): a length is stored before its key, and an array is filled
@@ -39,6 +47,7 @@ static struct {
     size_t used;
     size_t promised;
     size_t kept;
+    size_t busy;
     struct mapped_totals totals;
 } table = {
     .lock = LOCK_INITIAL(LOCK_RANK_MAPPED),
@@ -60,6 +69,11 @@ static void unlock_table(void)
 static bool key_is_live(uintptr_t key)
 {
     return key > SLOT_GONE && key % MALLOC_ALIGNMENT == 0;
+}
+
+static bool key_is_kept(uintptr_t key)
+{
+    return key > SLOT_GONE && key % MALLOC_ALIGNMENT == SLOT_KEPT;
 }
 
 static size_t slot_index(uintptr_t key, size_t slot_count)
@@ -121,7 +135,8 @@ static struct slot_array *array_create(size_t count)
 static bool rebuild(void)
 {
     struct slot_array *old = table.array;
-    size_t entries = table.totals.count + table.kept + table.promised + 1;
+    size_t entries =
+        table.totals.count + table.busy + table.kept + table.promised + 1;
     size_t count = max_size(old->count, 4 * MAPPED_STATIC_SLOTS);
     while (entries > count / 4) {
         count *= 2;
@@ -196,8 +211,7 @@ static struct chunk *take_kept(size_t length, size_t *got)
     }
     for (size_t i = 0; i < table.array->count; i++) {
         struct slot *slot = &table.array->slots[i];
-        if (slot->key > SLOT_GONE && !key_is_live(slot->key) &&
-            slot->length >= length) {
+        if (key_is_kept(slot->key) && slot->length >= length) {
             struct chunk *chunk = chunk_at((void *)slot->key, -SLOT_KEPT);
             *got = slot->length;
             slot->key = SLOT_GONE;
@@ -208,13 +222,18 @@ static struct chunk *take_kept(size_t length, size_t *got)
     return NULL;
 }
 
+static void clear_mapping(char *start, size_t length)
+{
+    if (!os_purge(start, length)) {
+        memset(start, 0, length);
+    }
+}
+
 /* The kernel would not unmap [start, start + length): zeroes it and remembers
  * it for the next one who needs a mapping. The caller has promised a slot. */
 static void keep_mapping(char *start, size_t length)
 {
-    if (!os_purge(start, length)) {
-        __builtin_memset(start, 0, length);
-    }
+    clear_mapping(start, length);
     lock_table();
     put_promised((struct slot){(uintptr_t)start + SLOT_KEPT, length});
     table.kept++;
@@ -228,8 +247,27 @@ static void break_promise(void)
     unlock_table();
 }
 
-/* Unmaps, or keeps; in both cases the promised slot is settled. */
-static void discard_mapping(char *start, size_t length)
+/* With the lock released: unmaps what waits no longer. What the kernel refuses
+ * to unmap is remembered, unless not even that can be done. */
+static bool unmap_victims(const struct victims *victims)
+{
+    for (size_t i = 0; i < victims->count; i++) {
+        struct mapping mapping = victims->mappings[i];
+        if (os_unmap(mapping.start, mapping.length)) {
+            continue;
+        }
+        lock_table();
+        bool promised = promise_slot();
+        unlock_table();
+        if (promised) {
+            keep_mapping(mapping.start, mapping.length);
+        }
+    }
+    return victims->count > 0;
+}
+
+/* Unmaps, or keeps; in both cases the promise is settled. */
+static void discard_new_mapping(char *start, size_t length)
 {
     if (os_unmap(start, length)) {
         break_promise();
@@ -259,47 +297,83 @@ static bool cut_to(char **start, size_t *length, char *first, char *end)
     return true;
 }
 
+/* A new mapping with `size` usable bytes at the alignment. When there is none,
+ * the promise of a slot for it is settled. */
 static struct chunk *map_aligned(size_t alignment, size_t size, size_t *length)
 {
     size_t page = os_page_size();
     size_t whole;
     if (__builtin_add_overflow(size, alignment + 2 * page, &whole)) {
+        break_promise();
         return NULL;
     }
     whole = round_down(whole, page);
     char *start = os_map(whole);
     if (start == NULL) {
+        break_promise();
         return NULL;
     }
     uintptr_t mem = round_up((uintptr_t)start + CHUNK_HEADER_SIZE, alignment);
     struct chunk *chunk = mem2chunk((void *)mem);
     char *end = (char *)round_up(mem + size, page);
     if (!cut_to(&start, &whole, map_of(chunk), end)) {
-        if (!os_unmap(start, whole)) {
-            lock_table();
-            bool promised = promise_slot();
-            unlock_table();
-            if (promised) {
-                keep_mapping(start, whole);
-            }
-        }
+        discard_new_mapping(start, whole);
         return NULL;
     }
     *length = (size_t)(end - (char *)chunk);
     return chunk;
 }
 
-static struct chunk *map_plain(size_t size, size_t *length)
+/* A recent mapping, made large enough; NULL when there is none, or when the
+ * kernel would not let it grow. */
+static struct chunk *reuse_recent(struct mapping mapping, size_t *length)
 {
-    *length = round_up(size + CHUNK_HEADER_SIZE, os_page_size());
-    lock_table();
-    struct chunk *chunk = take_kept(*length, length);
-    unlock_table();
-    return chunk != NULL ? chunk : os_map(*length);
+    if (mapping.length >= *length) {
+        *length = mapping.length;
+        return (struct chunk *)mapping.start;
+    }
+    if (mapping.length == 0) {
+        return NULL;
+    }
+    struct chunk *chunk = os_remap(mapping.start, mapping.length, *length);
+    if (chunk == NULL) {
+        struct victims victims = {.count = 1, .mappings = {mapping}};
+        unmap_victims(&victims);
+    }
+    return chunk;
 }
 
-struct chunk *mapped_allocate(size_t alignment, size_t size)
+/* The same for an ordinary block: one that is kept, a recent one, or new. */
+static struct chunk *map_plain(size_t size, size_t *length, bool *is_zero)
 {
+    struct victims victims = {.count = 0};
+    struct mapping mapping = {0};
+    *length = round_up(size + CHUNK_HEADER_SIZE, os_page_size());
+    lock_table();
+    recent_expire(&victims);
+    struct chunk *chunk = take_kept(*length, length);
+    if (chunk == NULL) {
+        mapping = recent_take(*length);
+    }
+    unlock_table();
+    unmap_victims(&victims);
+    if (chunk == NULL) {
+        chunk = reuse_recent(mapping, length);
+        *is_zero = chunk == NULL;
+    }
+    if (chunk == NULL) {
+        chunk = os_map(*length);
+    }
+    if (chunk == NULL) {
+        break_promise();
+    }
+    return chunk;
+}
+
+struct chunk *mapped_allocate(size_t alignment, size_t size, bool *is_zero)
+{
+    /* A block of no bytes must still lie in its own mapping. */
+    size = max_size(size, usable_size_of(MIN_CHUNK_SIZE));
     lock_table();
     bool promised = promise_slot();
     unlock_table();
@@ -307,13 +381,14 @@ struct chunk *mapped_allocate(size_t alignment, size_t size)
         return NULL;
     }
     size_t length = 0;
+    *is_zero = true;
     struct chunk *chunk = alignment <= MALLOC_ALIGNMENT
-                              ? map_plain(size, &length)
+                              ? map_plain(size, &length, is_zero)
                               : map_aligned(alignment, size, &length);
     if (chunk == NULL) {
-        break_promise();
         return NULL;
     }
+    seal_prepare();
     chunk_set_mapped(chunk, length);
     lock_table();
     put_promised((struct slot){(uintptr_t)chunk, length});
@@ -322,71 +397,122 @@ struct chunk *mapped_allocate(size_t alignment, size_t size)
     return chunk;
 }
 
-/* Takes a live entry out of the table and promises a slot for what may come
- * back: its own slot is GONE, so `used` does not fall. */
-static enum mapped_verdict take_out(const struct chunk *chunk, size_t *length)
+/* A live entry becomes BUSY, and is this caller's alone. */
+static enum mapped_verdict claim(const struct chunk *chunk, size_t *length)
 {
-    enum mapped_verdict verdict = MAPPED_OK;
-    lock_table();
     struct slot *slot = find_chunk(chunk);
     if (slot == NULL) {
-        verdict = MAPPED_UNKNOWN;
-    } else if (!chunk_is_mapped_with(chunk, slot->length)) {
-        verdict = MAPPED_DESTROYED;
-    } else if (!promise_slot()) {
-        verdict = MAPPED_REFUSED;
-    } else {
-        slot = find_chunk(chunk);
-        *length = slot->length;
-        __atomic_store_n(&slot->key, SLOT_GONE, __ATOMIC_RELEASE);
-        count_down(*length);
+        return MAPPED_UNKNOWN;
     }
-    unlock_table();
-    return verdict;
+    if (!chunk_is_mapped_with(chunk, slot->length)) {
+        return MAPPED_DESTROYED;
+    }
+    *length = slot->length;
+    __atomic_store_n(&slot->key, slot->key + SLOT_BUSY, __ATOMIC_RELEASE);
+    table.busy++;
+    count_down(*length);
+    return MAPPED_OK;
+}
+
+/* A BUSY entry becomes what `key` says. */
+static void settle_claim(const struct chunk *chunk, struct slot entry)
+{
+    struct slot *slot = find_slot((uintptr_t)chunk + SLOT_BUSY);
+    slot->length = entry.length;
+    __atomic_store_n(&slot->key, entry.key, __ATOMIC_RELEASE);
+    table.busy--;
+    table.kept += key_is_kept(entry.key);
+    if (key_is_live(entry.key)) {
+        count_up(entry.length);
+    }
+}
+
+static size_t recent_limit(void)
+{
+    return min_size(option_get(OPTION_MAPPED_CACHE), table.totals.max_bytes);
 }
 
 enum mapped_verdict mapped_free(struct chunk *chunk)
 {
     size_t length = 0;
-    enum mapped_verdict verdict = take_out(chunk, &length);
+    struct victims victims = {.count = 0};
+    lock_table();
+    enum mapped_verdict verdict = claim(chunk, &length);
     if (verdict == MAPPED_OK) {
-        discard_mapping(map_of(chunk), map_length(chunk, length));
+        settle_claim(chunk, (struct slot){SLOT_GONE, 0});
+        recent_expire(&victims);
+        recent_keep((struct mapping){map_of(chunk), map_length(chunk, length)},
+                    recent_limit(), &victims);
     }
+    unlock_table();
+    unmap_victims(&victims);
     return verdict;
 }
 
-static void put_back(struct chunk *chunk, size_t length)
+bool mapped_trim(void)
+{
+    struct victims victims = {.count = 0};
+    lock_table();
+    recent_expire_all(&victims);
+    unlock_table();
+    return unmap_victims(&victims);
+}
+
+/* What a chunk of this length becomes when its mapping holds `size` bytes:
+ * moved, longer or shorter; NULL when the kernel refuses. */
+static struct chunk *remap(struct chunk *chunk, size_t *length, size_t size)
+{
+    char *map = map_of(chunk);
+    size_t offset = (size_t)((char *)chunk - map);
+    size_t new_map_length =
+        round_up(offset + CHUNK_HEADER_SIZE + size, os_page_size());
+    if (new_map_length != offset + *length) {
+        map = os_remap(map, offset + *length, new_map_length);
+    }
+    if (map == NULL) {
+        return NULL;
+    }
+    *length = new_map_length - offset;
+    chunk = chunk_at(map, offset);
+    chunk_set_mapped(chunk, *length);
+    return chunk;
+}
+
+static enum mapped_verdict claim_with_promise(const struct chunk *chunk,
+                                              size_t *length)
 {
     lock_table();
-    put_promised((struct slot){(uintptr_t)chunk, length});
-    count_up(length);
+    enum mapped_verdict verdict =
+        promise_slot() ? claim(chunk, length) : MAPPED_REFUSED;
+    if (verdict != MAPPED_OK && verdict != MAPPED_REFUSED) {
+        table.promised--;
+    }
     unlock_table();
+    return verdict;
 }
 
 enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size)
 {
-    size_t length = 0;
-    enum mapped_verdict verdict = take_out(*chunk, &length);
+    size_t old_length = 0;
+    enum mapped_verdict verdict = claim_with_promise(*chunk, &old_length);
     if (verdict != MAPPED_OK) {
         return verdict;
     }
-    char *map = map_of(*chunk);
-    size_t offset = (size_t)((char *)*chunk - map);
-    size_t new_map_length =
-        round_up(offset + CHUNK_HEADER_SIZE + size, os_page_size());
-    char *new_map = map;
-    if (new_map_length != offset + length) {
-        new_map = os_remap(map, offset + length, new_map_length);
+    size_t length = old_length;
+    struct chunk *moved = remap(*chunk, &length, size);
+    lock_table();
+    if (moved == NULL) {
+        settle_claim(*chunk, (struct slot){(uintptr_t)*chunk, old_length});
+        table.promised--;
+        verdict = MAPPED_REFUSED;
+    } else {
+        settle_claim(*chunk, (struct slot){SLOT_GONE, 0});
+        put_promised((struct slot){(uintptr_t)moved, length});
+        count_up(length);
+        *chunk = moved;
     }
-    if (new_map == NULL) {
-        put_back(*chunk, length);
-        return MAPPED_REFUSED;
-    }
-    *chunk = chunk_at(new_map, offset);
-    length = new_map_length - offset;
-    chunk_set_mapped(*chunk, length);
-    put_back(*chunk, length);
-    return MAPPED_OK;
+    unlock_table();
+    return verdict;
 }
 
 enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
@@ -421,13 +547,15 @@ struct mapped_totals mapped_get_totals(void)
 
 static const char *inspect_locked(const void **where)
 {
-    size_t count = 0, bytes = 0, kept = 0, used = 0;
+    size_t count = 0, bytes = 0, kept = 0, busy = 0, used = 0;
     for (size_t i = 0; i < table.array->count; i++) {
         const struct slot *slot = &table.array->slots[i];
         used += slot->key != SLOT_EMPTY;
         *where = slot;
-        if (slot->key > SLOT_GONE && !key_is_live(slot->key)) {
+        if (key_is_kept(slot->key)) {
             kept++;
+        } else if (slot->key > SLOT_GONE && !key_is_live(slot->key)) {
+            busy++;
         } else if (key_is_live(slot->key)) {
             const struct chunk *chunk = chunk_at((void *)slot->key, 0);
             *where = chunk2mem(chunk);
@@ -443,7 +571,7 @@ static const char *inspect_locked(const void **where)
     }
     *where = &table;
     if (count != table.totals.count || bytes != table.totals.bytes ||
-        kept != table.kept || used != table.used) {
+        kept != table.kept || busy != table.busy || used != table.used) {
         return "totals of the mappings do not match the table";
     }
     if (used + table.promised > table.array->count / 2) {
@@ -463,19 +591,22 @@ const char *mapped_inspect(const void **where)
 /* Counts again what an interrupted holder may have left half counted. */
 static void recount(void)
 {
-    size_t used = 0, kept = 0, count = 0, bytes = 0;
+    size_t used = 0, kept = 0, busy = 0, count = 0, bytes = 0;
     for (size_t i = 0; i < table.array->count; i++) {
         const struct slot *slot = &table.array->slots[i];
         used += slot->key != SLOT_EMPTY;
         if (key_is_live(slot->key)) {
             count++;
             bytes += slot->length;
+        } else if (key_is_kept(slot->key)) {
+            kept++;
         } else {
-            kept += slot->key > SLOT_GONE;
+            busy += slot->key > SLOT_GONE;
         }
     }
     table.used = used;
     table.kept = kept;
+    table.busy = busy;
     table.totals.count = count;
     table.totals.bytes = bytes;
 }
@@ -490,6 +621,7 @@ void mapped_after_fork(void)
         return;
     }
     recount();
+    recent_forget();
     table.promised = 0;
     lock_reset(&table.lock);
 }

@@ -15,6 +15,8 @@
  * ours without being touched, and what stands in a block's header is checked
  * and never believed.
  *
+ * A freed mapping is kept for a moment in case it is wanted again: recent.h.
+ *
  * Threads: every function takes the table's lock itself, which is the last in
  * rank. System calls are made outside of it. No function changes errno.
  */
@@ -39,9 +41,10 @@ enum mapped_verdict {
     MAPPED_REFUSED,   /* out of memory; nothing has changed */
 };
 
-/* A zeroed block of `size` usable bytes whose mem is a multiple of
- * `alignment`, a power of two of at least 16. NULL when refused. */
-struct chunk *mapped_allocate(size_t alignment, size_t size);
+/* A block of `size` usable bytes whose mem is a multiple of `alignment`, a
+ * power of two of at least 16. *is_zero says whether it reads as zero. NULL
+ * when refused. */
+struct chunk *mapped_allocate(size_t alignment, size_t size, bool *is_zero);
 
 enum mapped_verdict mapped_free(struct chunk *chunk);
 
@@ -52,6 +55,9 @@ enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size);
 /* The usable bytes of a live mapping. */
 enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
                                        size_t *usable);
+
+/* Unmaps what was freed and is still kept; true when there was any. */
+bool mapped_trim(void);
 
 struct mapped_totals mapped_get_totals(void);
 

@@ -11,6 +11,8 @@ size_t option_values[OPTION_COUNT] = {
     [OPTION_MMAP_THRESHOLD] = DEFAULT_MMAP_THRESHOLD,
     [OPTION_MMAP_MAX] = DEFAULT_MMAP_MAX,
     [OPTION_TRIM_THRESHOLD] = DEFAULT_TRIM_THRESHOLD,
+    [OPTION_TCACHE_MAX] = DEFAULT_TCACHE_MAX,
+    [OPTION_MAPPED_CACHE] = DEFAULT_MAPPED_CACHE,
 };
 
 static const char PTM_VARIABLE[] = "PTM_OPTIONS";
@@ -18,7 +20,7 @@ static const char PTM_VARIABLE[] = "PTM_OPTIONS";
 /* Arrays, not pointers: a table of pointers would need a relocation each. */
 static const struct option_name {
     char key[16];
-    char variable[24]; /* glibc's name for it */
+    char variable[24]; /* glibc's name for it, if it has one */
     size_t most;
 } option_names[OPTION_COUNT] = {
     [OPTION_ARENA_MAX] = {"arena_max", "MALLOC_ARENA_MAX", SIZE_MAX},
@@ -28,6 +30,8 @@ static const struct option_name {
     [OPTION_TRIM_THRESHOLD] = {"trim_threshold", "MALLOC_TRIM_THRESHOLD_",
                                SIZE_MAX},
     [OPTION_TOP_PAD] = {"top_pad", "MALLOC_TOP_PAD_", SIZE_MAX},
+    [OPTION_TCACHE_MAX] = {"tcache_max", "", SIZE_MAX},
+    [OPTION_MAPPED_CACHE] = {"mapped_cache", "", SIZE_MAX},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
 };
 

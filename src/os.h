@@ -17,8 +17,8 @@
 
 size_t os_page_size(void);
 
-/* Address space without memory behind it: no access, no commit charge.
- * NULL when refused. */
+/* Address space that reads as zero: no memory behind it, no commit charge, and
+ * a write faults. NULL when refused. */
 void *os_reserve(size_t size);
 
 /* The same at exactly `address`; false when that is taken or refused. */
@@ -69,6 +69,12 @@ size_t os_address_space_limit(void);
 /* True in a set-user-ID program and its like, where the environment is the
  * attacker's. */
 bool os_is_secure(void);
+
+/* Sixteen bytes that the kernel drew for this process when it started. */
+void os_random_bytes(uint64_t random[2]);
+
+/* A clock that never goes back, good to some ten milliseconds and cheap. */
+uint64_t os_milliseconds(void);
 
 /* Writes all bytes to standard error, without being a cancellation point. */
 void os_write_error(const char *text, size_t length);

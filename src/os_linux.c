@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -33,14 +34,23 @@ enum {
     CPU_MASK_WORDS = 128,
 };
 
-/* The result of the call, or -1; errno stays as it was. */
+/* The result of the call, or -errno; errno itself stays as it was. */
 static long quiet_syscall(long number, long a, long b, long c, long d, long e,
                           long f)
 {
     int saved = errno;
     long result = syscall(number, a, b, c, d, e, f);
+    if (result == -1) {
+        result = -errno;
+    }
     errno = saved;
     return result;
+}
+
+/* Tells an error from an address. */
+static bool is_error(long result)
+{
+    return result < 0 && result > -4096;
 }
 
 size_t os_page_size(void)
@@ -60,18 +70,18 @@ static void *map(void *address, size_t size, int protection, int flags)
 {
     long result = quiet_syscall(SYS_mmap, (long)address, (long)size, protection,
                                 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return result == -1 ? NULL : (void *)result;
+    return is_error(result) ? NULL : (void *)result;
 }
 
 void *os_reserve(size_t size)
 {
-    return map(NULL, size, PROT_NONE, MAP_NORESERVE);
+    return map(NULL, size, PROT_READ, MAP_NORESERVE);
 }
 
 bool os_reserve_at(void *address, size_t size)
 {
     void *got =
-        map(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+        map(address, size, PROT_READ, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
     /* Kernels before 4.17 take the flag for a hint. */
     if (got != NULL && got != address) {
         os_unmap(got, size);
@@ -87,7 +97,7 @@ bool os_commit(void *address, size_t size)
 
 bool os_decommit(void *address, size_t size)
 {
-    return map(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED) == address;
+    return map(address, size, PROT_READ, MAP_NORESERVE | MAP_FIXED) == address;
 }
 
 void *os_map(size_t size)
@@ -116,7 +126,7 @@ void *os_remap(void *address, size_t old_size, size_t new_size)
 {
     long result = quiet_syscall(SYS_mremap, (long)address, (long)old_size,
                                 (long)new_size, MREMAP_MAYMOVE, 0, 0);
-    return result == -1 ? NULL : (void *)result;
+    return is_error(result) ? NULL : (void *)result;
 }
 
 void *os_map_wiped_on_fork(size_t size)
@@ -351,16 +361,39 @@ bool os_is_secure(void)
     return secure;
 }
 
+void os_random_bytes(uint64_t random[2])
+{
+    int saved = errno;
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    errno = saved;
+    if (bytes != NULL) {
+        memcpy(random, bytes, 2 * sizeof *random);
+    } else {
+        random[0] = (uintptr_t)&bytes;
+        random[1] = (uintptr_t)random ^ (uintptr_t)os_random_bytes;
+    }
+}
+
+uint64_t os_milliseconds(void)
+{
+    struct timespec now = {0};
+    int saved = errno;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void os_write_error(const char *text, size_t length)
 {
     while (length > 0) {
         long written = quiet_syscall(SYS_write, STDERR_FILENO, (long)text,
                                      (long)length, 0, 0, 0);
-        if (written <= 0) {
+        if (written > 0) {
+            text += written;
+            length -= (size_t)written;
+        } else if (written != -EINTR) {
             return;
         }
-        text += written;
-        length -= (size_t)written;
     }
 }
 

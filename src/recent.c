@@ -1,0 +1,118 @@
+#include "recent.h"
+
+#include "os.h"
+
+/* Oldest first. */
+static struct {
+    size_t count;
+    size_t bytes;
+    struct {
+        struct mapping mapping;
+        uint64_t since; /* milliseconds */
+    } kept[RECENT_MAPPINGS];
+} recent;
+
+static struct mapping take_at(size_t at)
+{
+    struct mapping mapping = recent.kept[at].mapping;
+    recent.bytes -= mapping.length;
+    recent.count--;
+    for (size_t i = at; i < recent.count; i++) {
+        recent.kept[i] = recent.kept[i + 1];
+    }
+    return mapping;
+}
+
+static void add_victim(struct victims *victims, struct mapping mapping)
+{
+    victims->mappings[victims->count++] = mapping;
+}
+
+void recent_expire(struct victims *victims)
+{
+    uint64_t now = recent.count > 0 ? os_milliseconds() : 0;
+    while (recent.count > 0 &&
+           now - recent.kept[0].since > RECENT_MILLISECONDS) {
+        add_victim(victims, take_at(0));
+    }
+}
+
+void recent_expire_all(struct victims *victims)
+{
+    while (recent.count > 0) {
+        add_victim(victims, take_at(0));
+    }
+}
+
+/* Takes out what lies right before or behind, and adds it. */
+static struct mapping merge_neighbours(struct mapping mapping)
+{
+    for (size_t i = recent.count; i-- > 0;) {
+        struct mapping other = recent.kept[i].mapping;
+        if (other.start + other.length == mapping.start) {
+            mapping.start = other.start;
+        } else if (mapping.start + mapping.length != other.start) {
+            continue;
+        }
+        mapping.length += take_at(i).length;
+    }
+    return mapping;
+}
+
+void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
+{
+    mapping = merge_neighbours(mapping);
+    if (mapping.length > most) {
+        add_victim(victims, mapping);
+        return;
+    }
+    while (recent.count == RECENT_MAPPINGS ||
+           recent.bytes + mapping.length > most) {
+        add_victim(victims, take_at(0));
+    }
+    recent.kept[recent.count].mapping = mapping;
+    recent.kept[recent.count].since = os_milliseconds();
+    recent.count++;
+    recent.bytes += mapping.length;
+}
+
+/* What is left when a mapping of `kept` bytes serves `length`; one that is too
+ * small comes after all that hold it, the largest first. */
+static size_t remainder_of(size_t kept, size_t length)
+{
+    return kept >= length ? kept - length : SIZE_MAX - kept;
+}
+
+/* Leaves the end of entry `at` where it is. */
+static struct mapping take_start(size_t at, size_t length)
+{
+    struct mapping mapping = {recent.kept[at].mapping.start, length};
+    recent.kept[at].mapping.start += length;
+    recent.kept[at].mapping.length -= length;
+    recent.bytes -= length;
+    return mapping;
+}
+
+struct mapping recent_take(size_t length)
+{
+    size_t best = RECENT_MAPPINGS;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < recent.count; i++) {
+        size_t remainder = remainder_of(recent.kept[i].mapping.length, length);
+        if (remainder < least) {
+            best = i;
+            least = remainder;
+        }
+    }
+    if (best == RECENT_MAPPINGS) {
+        return (struct mapping){0};
+    }
+    return recent.kept[best].mapping.length > length ? take_start(best, length)
+                                                     : take_at(best);
+}
+
+void recent_forget(void)
+{
+    recent.count = 0;
+    recent.bytes = 0;
+}

@@ -1,0 +1,56 @@
+/*
+ * recent.h - mappings that were freed a moment ago, kept to be used again.
+ *
+ * To map, touch and unmap 256 KiB costs some 130 us, nearly all of it page
+ * faults; programs that cycle through large buffers would pay that each time.
+ * So a few freed mappings stay as they are, contents and all:
+ *
+ *   1. at most RECENT_MAPPINGS of them; in all no more bytes than mappings
+ *      were live at once, and no more than `mapped_cache`;
+ *   2. none for longer than RECENT_MILLISECONDS, seen from the next call that
+ *      maps or unmaps;
+ *   3. a request takes the smallest that holds it, and leaves the rest of it;
+ *      if none does, the largest, to be grown by mremap: its pages are there
+ *      already;
+ *   4. mappings that lie side by side become one;
+ *   5. what has to go goes oldest first.
+ *
+ * There is no ratchet: what is kept is bounded in bytes and time, whatever the
+ * sizes were.
+ *
+ * Threads: whoever calls holds the lock of the table of mappings. Nothing here
+ * makes a system call but to read the time: victims are returned, and unmapped
+ * by the caller once the lock is released.
+ */
+#ifndef PTM_RECENT_H
+#define PTM_RECENT_H
+
+#include "base.h"
+
+struct mapping {
+    char *start;
+    size_t length; /* whole pages; 0: none */
+};
+
+/* Mappings that must go. */
+struct victims {
+    size_t count;
+    struct mapping mappings[RECENT_MAPPINGS + 1];
+};
+
+/* Keeps a mapping, or makes it or older ones victims, so that no more than
+ * `most` bytes are kept. */
+void recent_keep(struct mapping mapping, size_t most, struct victims *victims);
+
+/* Takes a mapping out for a request of `length` bytes, contents undefined;
+ * it may have to be grown. */
+struct mapping recent_take(size_t length);
+
+/* Those that were kept for too long, or all, become victims. */
+void recent_expire(struct victims *victims);
+void recent_expire_all(struct victims *victims);
+
+/* Forgets everything: in a child whose parent was changing it. */
+void recent_forget(void);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * tcache.h - the blocks that a thread keeps at hand, without lock or atomics.
+ *
+ *   TLS word --> struct tcache                       in the same mapping
+ *                | top[class] ---------------+     +-------------------------+
+ *                | owner, capacity, ...      |     | NULL | mem | mem |  END |
+ *                | outboxes                  +------------------^            |
+ *                                                  +-------------------------+
+ *
+ * Each class has an array of blocks; top is the offset, from the start of the
+ * cache, of the newest one. Below the oldest is NULL, behind the last slot
+ * END: so malloc and free each make one test, on the word that they load
+ * anyway. An array holds two magazines at most. When it is empty, one is
+ * taken from the arena; when it is full, the older one is given there. Arrays
+ * begin small and double while misses repeat.
+ *
+ * A thread that has not allocated, or is about to end, uses `tcache_none`:
+ * every array of it is empty and full at once, so nothing is asked on the
+ * way.
+ *
+ * All blocks in a cache belong to the arena whose number is `owner`, and
+ * carry the CACHED seal. Those of other arenas that this thread frees wait in
+ * outboxes, chained, until an inbox gets them.
+ *
+ * Options that need to see every call (hooks, perturb) set the limits below
+ * to zero: no size is cached then.
+ */
+#ifndef PTM_TCACHE_H
+#define PTM_TCACHE_H
+
+#include "arena.h"
+#include "base.h"
+#include "chunk.h"
+#include "class.h"
+#include "owner.h"
+
+enum {
+    /* No arena's number. */
+    OWNER_NONE = 255,
+};
+
+struct outbox {
+    struct chunk *first;
+    struct chunk *last;
+    uint32_t count;
+    uint32_t bytes;
+    unsigned owner;
+};
+
+struct tcache {
+    uint32_t top[CLASS_COUNT]; /* offsets in bytes */
+    uint32_t owner;
+    void *none[2]; /* the array of a class that has none */
+
+    /* What only slow paths use. */
+    uint32_t base[CLASS_COUNT];    /* offset of the NULL of each array */
+    uint8_t capacity[CLASS_COUNT]; /* slots in use; 0: base is `none` */
+    uint8_t slots[CLASS_COUNT];    /* slots that the class's array has ... */
+    uint32_t array[CLASS_COUNT];   /* ... which is here, in use or not */
+    uint32_t next_array;           /* offset of unused room */
+    uint32_t capacity_bytes;       /* what all arrays could hold */
+    unsigned hand;                 /* the class to take slots from next */
+    unsigned slow_calls;           /* since outboxes were last sent */
+    struct outbox outboxes[OUTBOXES];
+};
+
+extern const struct tcache tcache_none;
+
+/* Where the thread's cache is, counted from tcache_none: so that zero, which
+ * is what a thread's storage holds even before the loader has set it up, means
+ * that there is none. */
+extern PTM_TLS ptrdiff_t tcache_distance;
+
+static inline struct tcache *tcache_self(void)
+{
+    return (struct tcache *)((uintptr_t)&tcache_none +
+                             (uintptr_t)tcache_distance);
+}
+
+/* Bounds of what is cached; all zero when nothing is. Written by
+ * tcache_set_limits, read relaxed. */
+extern struct tcache_limits {
+    size_t small_span;  /* requests of 9 to 8 + small_span bytes */
+    size_t request;     /* requests below this */
+    uint32_t small_low; /* low halves of size words below this are small */
+    uint32_t low;       /* ... and below this are cached at all */
+} tcache_limits;
+
+#define TCACHE_END ((void *)1)
+
+static inline void **tcache_slot(struct tcache *cache, size_t offset)
+{
+    return (void **)((char *)cache + offset);
+}
+
+/* The class of a request that is cached; the caller has compared it with
+ * tcache_limits.request. */
+static inline unsigned tcache_class_of(size_t request)
+{
+    return class_serving(request_to_chunk_size(request));
+}
+
+/* A block for the request, or NULL: not cached, or none left. */
+PTM_INLINE void *tcache_malloc(size_t request)
+{
+    struct tcache *cache = tcache_self();
+    size_t size_class;
+    if (likely(request - 9 < tcache_limits.small_span)) {
+        size_class = (request + 23) / MALLOC_ALIGNMENT;
+    } else if (likely(request < tcache_limits.request)) {
+        size_class = tcache_class_of(request);
+    } else {
+        return NULL;
+    }
+    size_t top = cache->top[size_class];
+    void *mem = *tcache_slot(cache, top);
+    if (unlikely(mem == NULL)) {
+        return NULL;
+    }
+    cache->top[size_class] = (uint32_t)(top - sizeof mem);
+    chunk_flip_cached(mem2chunk(mem));
+    return mem;
+}
+
+/* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
+ * else false, and nothing has happened. `mem` may be anything. */
+PTM_INLINE bool tcache_free(void *mem)
+{
+    struct tcache *cache = tcache_self();
+    struct chunk *chunk = mem2chunk(mem);
+    if (unlikely(owner_of(chunk) != cache->owner)) {
+        return false;
+    }
+    uint32_t low = chunk_low(chunk);
+    uint32_t seal = chunk_seal_in_use(chunk, low);
+    if (unlikely(chunk_seal(chunk) != seal)) {
+        return false;
+    }
+    size_t size_class = low / MALLOC_ALIGNMENT;
+    if (unlikely(low >= tcache_limits.small_low)) {
+        if (low >= tcache_limits.low) {
+            return false;
+        }
+        size_class = class_joined_by(word_size(low));
+    }
+    size_t top = cache->top[size_class];
+    void **newest = tcache_slot(cache, top);
+    if (unlikely(newest[1] == TCACHE_END)) {
+        return false;
+    }
+    newest[1] = mem;
+    cache->top[size_class] = (uint32_t)(top + sizeof mem);
+    chunk_store_seal(chunk, seal ^ seal_keys.cached);
+    return true;
+}
+
+/* Takes a sound block of another arena, on its way there: else false, and
+ * nothing has happened. `mem` may be anything. */
+bool tcache_free_remote(void *mem);
+
+/* True if the block is sound, and no larger than what `request` might get. */
+PTM_INLINE bool tcache_fits(const void *mem, size_t request)
+{
+    const struct chunk *chunk = mem2chunk(mem);
+    if (unlikely(owner_of(chunk) == 0 || request >= tcache_limits.request)) {
+        return false;
+    }
+    uint32_t low = chunk_low(chunk);
+    size_t size = word_size(low);
+    size_t wanted = request_to_chunk_size(request);
+    return size - wanted < MIN_CHUNK_SIZE + wanted / 16 &&
+           chunk_seal(chunk) == chunk_seal_in_use(chunk, low);
+}
+
+/* ---- slow paths: no lock is held, but where an arena is given ---------- */
+
+/* Called at the start of a slow call: what waits in an outbox does not wait
+ * for ever. */
+void tcache_tick(void);
+
+/* Makes the thread's cache, if there is memory; from then on it is used. */
+void tcache_create(void);
+
+/* Gives everything back and ends the thread's caching for good. */
+void tcache_destroy(void);
+
+/* The thread is attached to this arena now, and holds its lock: blocks of the
+ * one before go home. */
+void tcache_follow(const struct arena *arena);
+
+/* Whether this thread's cache deals in blocks of this arena. */
+static inline bool tcache_serves(const struct arena *arena)
+{
+    return tcache_self()->owner == arena->number;
+}
+
+/* A block of the class, IN USE, after the cache had none: fills up from the
+ * arena, which is locked and is the cache's owner. Blocks that follow each
+ * other in memory will be handed out in that order. The arena's zero_from
+ * speaks of the block returned. NULL when the arena has nothing left. */
+struct chunk *tcache_refill(struct arena *arena, unsigned size_class);
+
+/* Takes a sound block of the cache's owner for which there was no slot. */
+void tcache_overflow(struct chunk *chunk);
+
+/* Gives all blocks to the arenas they belong to. */
+void tcache_flush(void);
+
+/* Sets the limits from the options, which have changed. */
+void tcache_set_limits(void);
+
+/* Every call is to be seen from now on, or not: nothing is cached. */
+void tcache_bypass(bool bypass);
+
+#endif
