@@ -1,0 +1,78 @@
+/*
+ * sandboxed.c - the allocator works in a sandbox that refuses the system calls
+ * it could do without.
+ *
+ * A seccomp filter answers ENOSYS to advice, remapping, random numbers, and to
+ * asking for the CPUs; the program then starts itself anew, so that the filter
+ * is there from the first instruction.
+ */
+#include "hammer.h"
+#include "trial.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define REFUSE(number)                                                         \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
+
+static int enter_sandbox(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        REFUSE(SYS_madvise),
+        REFUSE(SYS_mremap),
+        REFUSE(SYS_getrandom),
+        REFUSE(SYS_sched_getaffinity),
+        REFUSE(SYS_prctl),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* 1 MiB to 20 MiB and back: with mremap refused, the contents are copied. */
+static void resize_mapping(void)
+{
+    enum { MIB = 1 << 20 };
+    char *block = malloc(MIB);
+
+    MUST(block != NULL);
+    memset(block, 'm', MIB);
+    block = realloc(block, 20 * MIB);
+    MUST(block != NULL);
+    MUST(block[0] == 'm' && block[MIB - 1] == 'm');
+    block = realloc(block, MIB / 2);
+    MUST(block != NULL);
+    MUST(block[0] == 'm' && block[MIB / 2 - 1] == 'm');
+    free(block);
+}
+
+int main(int argc, char **argv)
+{
+    static char inside[] = "inside";
+    char *arguments[] = {argv[0], inside, NULL};
+
+    if (argc == 1) {
+        if (enter_sandbox() != 0)
+            return TRIAL_SKIPPED;
+        execv("/proc/self/exe", arguments);
+        return 1;
+    }
+    MUST(syscall(SYS_madvise, 0, 0, MADV_NORMAL) == -1 && errno == ENOSYS);
+    trial_watch();
+    trial_malloc_must_be_ptm();
+    hammer_some(5000);
+    resize_mapping();
+    hammer_some_in_threads(8, 1000);
+    MUST(ptm_check() == 0);
+    return 0;
+}

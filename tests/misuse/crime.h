@@ -1,0 +1,134 @@
+/*
+ * crime.h - what a criminal needs: blocks the compiler knows nothing about,
+ * size words to forge, and a way to say what the message will have to say.
+ *
+ * Each program of this folder commits one crime and must die of it. Its head
+ * comment holds the message:
+ *
+ *     expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ *
+ * which is one line, though the comment may have to break it. The capital words
+ * stand for what differs from run to run. The program names them on standard
+ * output before the crime (suspect, forge_word, ...), and the runner puts them
+ * in: the address must be the very address.
+ */
+#ifndef PTM_TESTS_CRIME_H
+#define PTM_TESTS_CRIME_H
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    PREV_INUSE = 1,
+    IS_MMAPPED = 2,
+    NON_MAIN_ARENA = 4,
+    IS_FREE = 8,
+};
+
+#define HEAP_SIZE ((uintptr_t)64 << 20)
+
+/* The same pointer, of which the compiler knows nothing any more. */
+static inline void *opaque(void *pointer)
+{
+    __asm__ volatile("" : "+r"(pointer) : : "memory");
+    return pointer;
+}
+
+/* One line "WORD value" for the runner. snprintf works on the stack, unlike
+ * the rest of stdio: naming must not allocate among the ruins. */
+static inline void name_value(const char *format, uint64_t value)
+{
+    char line[64];
+    int length = snprintf(line, sizeof line, format, value);
+    if (write(1, line, (size_t)length) != length) {
+        _exit(1);
+    }
+}
+
+/* Names the address that the message will tell. */
+static inline void *suspect(void *address)
+{
+    name_value("ADDR 0x%" PRIx64 "\n", (uint64_t)address);
+    return opaque(address);
+}
+
+/* The word that lies before a block: size and flags of its chunk in the low
+ * half, the seal over them in the high half. */
+static inline uint64_t *word_before(void *block)
+{
+    return (uint64_t *)((uintptr_t)opaque(block) - 8);
+}
+
+/* The word before that: the size of the chunk before, when that is free. */
+static inline uint64_t *footer_before(void *block)
+{
+    return (uint64_t *)((uintptr_t)opaque(block) - 16);
+}
+
+/* Names the size word that the message will tell. */
+static inline void suspect_word(void *block)
+{
+    name_value("WORD 0x%" PRIx64 "\n", *word_before(block));
+}
+
+static inline void forge_word(void *block, uint64_t word)
+{
+    *word_before(block) = word;
+    suspect_word(block);
+    opaque(block);
+}
+
+/* Another size, or other flags, under the seal that was there. */
+static inline void forge_size(void *block, uint32_t size_and_flags)
+{
+    forge_word(block, *word_before(block) >> 32 << 32 | size_and_flags);
+}
+
+/* Names the usable size that a chunk's word tells. */
+static inline void suspect_size(void *block)
+{
+    name_value("SIZE %" PRIu64 "\n", (*word_before(block) & 0xfffffff0) - 8);
+}
+
+/* Writes where nobody may: past the end, or after the free. */
+static inline void overwrite(void *from, int byte, size_t count)
+{
+    volatile unsigned char *bytes = opaque(from);
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = (unsigned char)byte;
+    }
+}
+
+/* Links of a free chunk lead from chunk to chunk, which begins 16 bytes
+ * before its block. */
+static inline void forge_link(void *freed, int which, void *block)
+{
+    void **links = opaque(freed);
+    links[which] = block != NULL ? (char *)block - 16 : NULL;
+    opaque(freed);
+}
+
+/* Which link. */
+enum { NEXT = 0, PREVIOUS = 1 };
+
+/* An extra line on standard error, which the runner does not expect. */
+static inline void complain(const char *line)
+{
+    if (write(2, line, strlen(line)) < 0) {
+        _exit(1);
+    }
+}
+
+/* Keeps a value in the program. */
+static inline void use(void *pointer)
+{
+    opaque(pointer);
+}
+
+#endif

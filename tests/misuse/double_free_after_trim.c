@@ -1,0 +1,16 @@
+/*
+ * free of a block twice; in between malloc_trim has taken it out of the cache.
+ *
+ * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    free(block);
+    malloc_trim(0);
+    free(suspect(block));
+    return 0;
+}

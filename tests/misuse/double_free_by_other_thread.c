@@ -1,0 +1,27 @@
+/*
+ * free, by another thread, of a block that was freed.
+ *
+ * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+#include <pthread.h>
+
+static void *free_it(void *block)
+{
+    /* This thread has a cache of its own by now. */
+    free(malloc(24));
+    free(block);
+    return NULL;
+}
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    free(block);
+    pthread_t thread;
+    pthread_create(&thread, NULL, free_it, suspect(block));
+    pthread_join(thread, NULL);
+    return 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * free of a large block of a heap twice.
+ *
+ * expect: ptm: free(): double free: address ADDR, size 204792, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(204792);
+    use(malloc(24));
+    free(block);
+    free(suspect(block));
+    return 0;
+}

@@ -1,0 +1,14 @@
+/*
+ * free of a direct mapping twice.
+ *
+ * expect: ptm: free(): not a block of malloc: address ADDR
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(1 << 20);
+    free(block);
+    free(suspect(block));
+    return 0;
+}

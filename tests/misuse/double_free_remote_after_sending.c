@@ -1,0 +1,29 @@
+/*
+ * free of a block of one arena twice, by a thread of another: after 300 more
+ * the first free has been sent on its way home.
+ *
+ * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+#include "contention.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    void *others[300];
+    for (int i = 0; i < 300; i++) {
+        others[i] = malloc(24);
+    }
+    have_had_a_second_thread();
+    if (!attach_to_another_arena(PATIENCE_OF_TESTS)) {
+        return 1;
+    }
+    free(block);
+    for (int i = 0; i < 300; i++) {
+        free(others[i]);
+    }
+    free(suspect(block));
+    return 0;
+}

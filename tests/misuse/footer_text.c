@@ -1,0 +1,21 @@
+/*
+ * free of a block that has come to say that the one before it is free, with
+ * text for a footer.
+ *
+ * caches: off
+ *
+ * expect: ptm: heap: destroyed footer: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *previous = malloc(24);
+    void *block = malloc(24);
+    use(malloc(24));
+    *word_before(block) &= ~(uint64_t)PREV_INUSE;
+    *footer_before(block) = 0x4141414141414141;
+    use(previous);
+    free(suspect(block));
+    return 0;
+}

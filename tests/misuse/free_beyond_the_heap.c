@@ -1,0 +1,15 @@
+/*
+ * free of an address behind the used part of a heap, where memory is only
+ * reserved.
+ *
+ * expect: ptm: free(): not a block of malloc: address ADDR, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    char *heap = (char *)((uintptr_t)block / HEAP_SIZE * HEAP_SIZE);
+    free(suspect(heap + HEAP_SIZE - 4096));
+    return 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * free of the middle of a block, which holds text.
+ *
+ * expect: ptm: free(): destroyed size word: address ADDR, word WORD, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    char *block = malloc(1000);
+    memset(block, 'A', 1000);
+    suspect_word(block + 512);
+    free(suspect(block + 512));
+    return 0;
+}

@@ -1,0 +1,20 @@
+/*
+ * malloc after a freed block was made to link to one that is in use.
+ *
+ * caches: off
+ *
+ * expect: ptm: heap: broken free list: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    void *next = malloc(24);
+    free(block);
+    forge_link(block, NEXT, next);
+    suspect(block);
+    use(malloc(24));
+    use(next);
+    return 0;
+}

@@ -1,0 +1,18 @@
+/*
+ * free of the last block after it was written past its end, over the header of
+ * the top.
+ *
+ * caches: off
+ *
+ * expect: ptm: free(): destroyed size word after the block: address ADDR, size
+ * 24, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    char *block = malloc(24);
+    overwrite(block, 'A', 24 + 8);
+    free(suspect(block));
+    return 0;
+}

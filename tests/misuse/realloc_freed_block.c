@@ -1,0 +1,15 @@
+/*
+ * realloc of a block that was freed.
+ *
+ * expect: ptm: realloc(): use of a freed block: address ADDR, size 24, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    free(block);
+    use(realloc(suspect(block), 100));
+    return 0;
+}

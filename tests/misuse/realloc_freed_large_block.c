@@ -1,0 +1,16 @@
+/*
+ * realloc of a large block that was freed.
+ *
+ * expect: ptm: realloc(): use of a freed block: address ADDR, size 204792,
+ * arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(204792);
+    use(malloc(24));
+    free(block);
+    use(realloc(suspect(block), 100));
+    return 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * realloc of a block whose size word was overwritten with text.
+ *
+ * expect: ptm: realloc(): destroyed size word: address ADDR, word WORD, arena 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    forge_word(block, 0x4141414141414141);
+    use(realloc(suspect(block), 100));
+    return 0;
+}

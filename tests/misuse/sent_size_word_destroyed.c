@@ -1,0 +1,23 @@
+/*
+ * malloc_trim after the size word of a block on its way home to its arena was
+ * overwritten with text.
+ *
+ * caches: on
+ *
+ * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
+ */
+#include "crime.h"
+
+#include "sent.h"
+
+int main(void)
+{
+    void *first = malloc(24);
+    void *last = malloc(24);
+    use(malloc(24));
+    free_from_another_arena(first, last);
+    forge_word(last, 0x4141414141414141);
+    suspect(last);
+    malloc_trim(0);
+    return 0;
+}

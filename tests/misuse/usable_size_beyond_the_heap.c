@@ -1,0 +1,15 @@
+/*
+ * malloc_usable_size of an address behind the used part of a heap.
+ *
+ * expect: ptm: malloc_usable_size(): not a block of malloc: address ADDR, arena
+ * 1
+ */
+#include "crime.h"
+
+int main(void)
+{
+    void *block = malloc(24);
+    char *heap = (char *)((uintptr_t)block / HEAP_SIZE * HEAP_SIZE);
+    malloc_usable_size(suspect(heap + HEAP_SIZE - 4096));
+    return 0;
+}

@@ -1,0 +1,898 @@
+/*
+ * arena.c - chunks are carved, split, merged, resized and aligned; top grows
+ * and is closed; heaps come and go. After each step the whole arena is
+ * checked.
+ */
+#define _GNU_SOURCE
+#include "own_arena.h"
+
+#include "child.h"
+#include "faulty_syscall.h"
+#include "rng.h"
+
+/* All bytes that the program may write, with a pattern that is not zero. */
+static void fill(struct chunk *chunk, unsigned char with)
+{
+    memset(chunk2mem(chunk), with, usable_size_of(chunk_size(chunk)));
+}
+
+static bool is_filled(const struct chunk *chunk, size_t size,
+                      unsigned char with)
+{
+    const unsigned char *bytes = chunk2mem(chunk);
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != with) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `size` bytes, and a chunk in use behind them. */
+static struct chunk *take_fenced(size_t size)
+{
+    struct chunk *chunk = take(size);
+    take(MIN_CHUNK_SIZE);
+    return chunk;
+}
+
+static void give_any(void *chunk)
+{
+    give(chunk);
+}
+
+static struct chunk *only_free_chunk(void)
+{
+    unsigned position = 0;
+    MUST(own.bins.count == 1);
+    return bins_first_from(&own.bins, &position);
+}
+
+/* ---- carving ---------------------------------------------------------------
+ */
+
+static void chunks_follow_each_other(void **state)
+{
+    (void)state;
+    assert_null(own.top);
+    struct chunk *first = take(32);
+    assert_ptr_equal(first, heap_first_chunk(own.heaps));
+    assert_int_equal(chunk_low(first), 32 | 4 | 1);
+    struct chunk *second = take(4096);
+    assert_ptr_equal(second, chunk_next(first));
+    assert_int_equal(chunk_low(second), 4096 | 4 | 1);
+    struct chunk *third = take(48);
+    assert_ptr_equal(third, chunk_next(second));
+    assert_ptr_equal(own.top, chunk_next(third));
+    assert_ptr_equal(chunk_next(own.top), heap_end(own.heaps));
+    assert_int_equal(own.heap_count, 1);
+    assert_int_equal(own.system_bytes, own.heaps->committed);
+    assert_int_equal(own.max_system_bytes, own.system_bytes);
+    fill(first, 1);
+    fill(second, 2);
+    fill(third, 3);
+    assert_true(own_is_sound());
+}
+
+static void a_fresh_heap_has_a_growth_step(void **state)
+{
+    (void)state;
+    take(32);
+    assert_int_equal(own.system_bytes, HEAP_GROW_MIN);
+    own_end(NULL);
+    own_begin(NULL);
+    option_set(OPTION_TOP_PAD, 1 << 20);
+    take(32);
+    option_set(OPTION_TOP_PAD, 0);
+    assert_int_equal(own.system_bytes, HEAP_GROW_MIN + (1 << 20));
+    assert_true(own_is_sound());
+}
+
+static void top_grows_in_steps_that_grow(void **state)
+{
+    size_t last_step = 0, grown = 0;
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        size_t before = own.system_bytes;
+        fill(take(65536), 1);
+        size_t step = own.system_bytes - before;
+        if (step > 0) {
+            assert_true(step >= HEAP_GROW_MIN);
+            assert_true(step >= before / HEAP_GROW_SHARE);
+            assert_true(step >= last_step);
+            last_step = step;
+            grown++;
+        }
+    }
+    assert_true(grown > 3 && grown < 40);
+    assert_int_equal(own.heap_count, 1);
+    assert_true(own_is_sound());
+}
+
+static void top_keeps_a_chunk(void **state)
+{
+    (void)state;
+    take(32);
+    size_t room = chunk_size(own.top);
+    struct chunk *chunk = take(room - MIN_CHUNK_SIZE);
+    assert_int_equal(chunk_size(own.top), MIN_CHUNK_SIZE);
+    assert_int_equal(own.system_bytes, HEAP_GROW_MIN);
+    fill(chunk, 1);
+    assert_true(own_is_sound());
+    /* One step more makes it grow. */
+    give(chunk);
+    chunk = take(room - MIN_CHUNK_SIZE + 16);
+    assert_true(own.system_bytes > HEAP_GROW_MIN);
+    fill(chunk, 1);
+    assert_true(own_is_sound());
+}
+
+static void what_the_kernel_refuses_is_not_had(void **state)
+{
+    const struct faulty_plan no_memory = {.kinds =
+                                              FAULTY_MMAP | FAULTY_MPROTECT,
+                                          .first = 1,
+                                          .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    faulty_use(&no_memory);
+    assert_null(take(32));
+    assert_int_equal(own.heap_count, 0);
+    faulty_use(NULL);
+    struct chunk *freed = take_fenced(512);
+    give(freed);
+    size_t room = chunk_size(own.top);
+    faulty_use(&no_memory);
+    assert_null(take(room));
+    assert_true(own_is_sound());
+    assert_int_equal(chunk_size(own.top), room);
+    /* What it has, it gives still. */
+    assert_ptr_equal(take(512), freed);
+    assert_non_null(take(room - MIN_CHUNK_SIZE));
+    assert_null(take(32));
+    faulty_use(NULL);
+    assert_non_null(take(32));
+    assert_true(own_is_sound());
+}
+
+static void no_chunk_is_larger_than_a_heap(void **state)
+{
+    (void)state;
+    assert_null(take(CHUNK_SIZE_MAX));
+    assert_null(take(CHUNK_SIZE_MAX - 16));
+    assert_int_equal(own.heap_count, 0);
+    struct chunk *chunk = take(CHUNK_SIZE_MAX - MIN_CHUNK_SIZE);
+    assert_non_null(chunk);
+    assert_true(own_is_sound());
+    give(chunk);
+    assert_true(own_is_empty());
+}
+
+/* ---- splitting and merging
+ * --------------------------------------------------- */
+
+static void a_free_chunk_is_split(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take_fenced(1024);
+    give(chunk);
+    assert_ptr_equal(only_free_chunk(), chunk);
+    assert_true(own_is_sound());
+    assert_ptr_equal(take(400), chunk);
+    assert_int_equal(chunk_size(chunk), 400);
+    assert_ptr_equal(only_free_chunk(), chunk_at(chunk, 400));
+    assert_int_equal(own.bins.bytes, 624);
+    assert_true(own_is_sound());
+    assert_ptr_equal(take(624), chunk_at(chunk, 400));
+    assert_int_equal(own.bins.count, 0);
+    assert_true(own_is_sound());
+}
+
+/* A rest of 16 bytes can be no chunk; one of 32 can. */
+static void a_rest_that_is_no_chunk_stays_with_the_block(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take_fenced(512);
+    give(chunk);
+    assert_ptr_equal(take(496), chunk);
+    assert_int_equal(chunk_size(chunk), 512);
+    assert_int_equal(own.bins.count, 0);
+    fill(chunk, 1);
+    assert_true(own_is_sound());
+    give(chunk);
+    assert_ptr_equal(take(480), chunk);
+    assert_int_equal(chunk_size(chunk), 480);
+    assert_int_equal(own.bins.bytes, 32);
+    fill(chunk, 1);
+    assert_true(own_is_sound());
+}
+
+/* Four neighbours freed in every order make one chunk. */
+static void neighbours_merge_in_every_order(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 256; order++) {
+        struct chunk *chunks[4];
+        bool is_free[4] = {false};
+        for (int i = 0; i < 4; i++) {
+            chunks[i] = take(64 + 16 * (size_t)i);
+        }
+        struct chunk *fence = take(MIN_CHUNK_SIZE);
+        for (int step = 0; step < 4; step++) {
+            int i = order >> (2 * step) & 3;
+            for (; is_free[i]; i = (i + 1) & 3) {
+            }
+            is_free[i] = true;
+            fill(chunks[i], 0xff);
+            give(chunks[i]);
+            MUST(own_is_sound());
+        }
+        assert_ptr_equal(only_free_chunk(), chunks[0]);
+        assert_int_equal(chunk_size(chunks[0]), 64 + 80 + 96 + 112);
+        give(fence);
+        assert_true(own_is_empty());
+    }
+}
+
+static void the_last_chunk_merges_into_top(void **state)
+{
+    (void)state;
+    struct chunk *first = take(1000 + 8);
+    struct chunk *second = take(2000);
+    size_t system = own.system_bytes;
+    give(first);
+    assert_int_equal(own.bins.count, 1);
+    give(second); /* takes the first along */
+    assert_true(own_is_empty());
+    assert_int_equal(chunk_size(own.top), system - HEAP_HEADER_SIZE);
+    assert_true(own_is_sound());
+}
+
+/* The word of a chunk that was merged away still says that it is free. */
+static void a_merged_chunk_is_remembered_as_free(void **state)
+{
+    (void)state;
+    struct chunk *first = take(64);
+    struct chunk *second = take(64);
+    take(32);
+    give(first);
+    give(second);
+    assert_true(chunk_is_free(second));
+    assert_int_equal(chunk_size(second), 64);
+    child_must_abort(give_any, second,
+                     "ptm: free(): double free: address 0x%zx, size 56, "
+                     "arena 200",
+                     (size_t)chunk2mem(second));
+}
+
+/* ---- what is known to be zero
+ * ------------------------------------------------ */
+
+static bool is_zero_behind(const struct chunk *chunk, const char *from)
+{
+    const char *mem = chunk2mem(chunk);
+    size_t usable = usable_size_of(chunk_size(chunk));
+    for (size_t i = 0; i < usable; i++) {
+        if (mem + i >= from && mem[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fresh_memory_is_known_to_be_zero(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take(4096);
+    assert_ptr_equal(own.zero_from, chunk2mem(chunk));
+    fill(chunk, 0xff);
+    chunk = take(4096);
+    assert_ptr_equal(own.zero_from, chunk2mem(chunk));
+    assert_true(is_zero_behind(chunk, own.zero_from));
+}
+
+static void used_memory_is_not(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take_fenced(4096);
+    fill(chunk, 0xff);
+    give(chunk);
+    chunk = take(4096);
+    assert_null(own.zero_from);
+    /* In top there is some of both. */
+    struct chunk *last = take(4096);
+    fill(last, 0xff);
+    char *end = (char *)chunk2mem(chunk_next(last));
+    give(last);
+    chunk = take(8192);
+    assert_ptr_equal(chunk, last);
+    assert_ptr_equal(own.zero_from, end);
+    assert_true(is_zero_behind(chunk, own.zero_from));
+    fill(chunk, 0xff);
+    give(chunk);
+    take(4096);
+    assert_true(own.zero_from >= end);
+}
+
+/* ---- a full heap is closed
+ * ------------------------------------------------------ */
+
+/* Two chunks that fill a heap, but for a top of `left` bytes. */
+static void fill_heap(size_t left, struct chunk *chunks[2])
+{
+    const size_t half = HEAP_MAX_SIZE / 2;
+    chunks[0] = take(half);
+    chunks[1] = take(HEAP_MAX_SIZE - HEAP_HEADER_SIZE - half - left);
+    MUST(chunks[0] != NULL && chunks[1] != NULL);
+    MUST(own.heaps->committed == HEAP_MAX_SIZE);
+    MUST(chunk_size(own.top) == left);
+}
+
+static void top_becomes_fence_and_rest(void **state)
+{
+    static const struct {
+        size_t left, rest, fence;
+    } cases[] = {
+        {32, 0, 32},
+        {48, 32, 16},
+        {64, 48, 16},
+        {4096, 4080, 16},
+    };
+    (void)state;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        struct chunk *chunks[2];
+        fill_heap(cases[i].left, chunks);
+        struct heap *heap = own.heaps;
+        struct chunk *top = own.top;
+        struct chunk *next = take(cases[i].left + 16);
+        assert_int_equal(own.heap_count, 2);
+        assert_ptr_equal(next, heap_first_chunk(own.heaps));
+        assert_ptr_equal(own.heaps->next, heap);
+        assert_ptr_equal(heap->previous, own.heaps);
+        assert_true(own_is_sound());
+        struct chunk *fence = chunk_at(top, cases[i].rest);
+        assert_int_equal(chunk_size(fence), cases[i].fence);
+        assert_false(chunk_is_free(fence));
+        assert_ptr_equal(chunk_next(fence), heap_end(heap));
+        assert_int_equal(own.bins.bytes, cases[i].rest);
+        if (cases[i].rest > 0) {
+            assert_ptr_equal(take(cases[i].rest), top);
+            assert_true(own_is_sound());
+            give(top);
+        }
+        assert_int_equal(heap->touched, heap->committed);
+        give(chunks[0]);
+        assert_true(own_is_sound());
+        assert_int_equal(own.heap_count, 2);
+        give(chunks[1]);
+        assert_int_equal(own.heap_count, 1);
+        assert_int_equal(owner_of(heap), 0);
+        assert_int_equal(own.system_bytes, own.heaps->committed);
+        give(next);
+        assert_true(own_is_empty());
+        assert_true(own_is_sound());
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+static void a_fence_is_no_block(void **state)
+{
+    struct chunk *chunks[2];
+    (void)state;
+    fill_heap(32, chunks);
+    struct chunk *fence = own.top;
+    take(64);
+    child_must_abort(give_any, fence,
+                     "ptm: free(): destroyed size word: address 0x%zx, "
+                     "word 0x%zx, arena 200",
+                     (size_t)chunk2mem(fence), (size_t)chunk_word(fence));
+}
+
+static void the_old_heap_serves_on(void **state)
+{
+    struct chunk *chunks[2];
+    (void)state;
+    fill_heap(32, chunks);
+    take(64);
+    give(chunks[0]);
+    assert_true(own_is_sound());
+    assert_ptr_equal(take(1000 + 8), chunks[0]);
+    assert_true(resize(chunks[0], 100000));
+    assert_true(own_is_sound());
+    give(chunks[1]);
+    assert_true(own_is_sound());
+    assert_int_equal(own.heap_count, 2);
+    give(chunks[0]);
+    assert_int_equal(own.heap_count, 1);
+    assert_true(own_is_sound());
+}
+
+/* The heap in the middle of the list, the last, and the one before top's. */
+static void empty_heaps_leave_the_list(void **state)
+{
+    static const int orders[][3] = {{0, 1, 2}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}};
+    (void)state;
+    for (size_t order = 0; order < count_of(orders); order++) {
+        struct chunk *chunks[4][2];
+        for (int i = 0; i < 3; i++) {
+            fill_heap(32, chunks[i]);
+        }
+        chunks[3][0] = take(64);
+        assert_int_equal(own.heap_count, 4);
+        size_t system = own.system_bytes;
+        for (int step = 0; step < 3; step++) {
+            int i = orders[order][step];
+            give(chunks[i][1]);
+            give(chunks[i][0]);
+            system -= HEAP_MAX_SIZE;
+            assert_int_equal(own.heap_count, 3 - step);
+            assert_int_equal(own.system_bytes, system);
+            assert_true(own_is_sound());
+        }
+        give(chunks[3][0]);
+        assert_true(own_is_empty());
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+/* What the kernel does not take back stays in use. */
+static void a_heap_that_cannot_be_returned_serves_on(void **state)
+{
+    const struct faulty_plan no_unmap = {
+        .kinds = FAULTY_MUNMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+    struct chunk *chunks[2];
+    (void)state;
+    fill_heap(48, chunks);
+    take(64);
+    give(chunks[0]);
+    faulty_use(&no_unmap);
+    give(chunks[1]);
+    assert_int_equal(faulty_calls_refused(), 1);
+    faulty_use(NULL);
+    assert_int_equal(own.heap_count, 2);
+    assert_true(own_is_sound());
+    struct chunk *again = take(70000);
+    assert_ptr_equal(again, chunks[0]);
+    assert_true(own_is_sound());
+    give(again);
+    assert_int_equal(own.heap_count, 1);
+    assert_true(own_is_sound());
+}
+
+/* ---- alignment
+ * ---------------------------------------------------------------- */
+
+enum {
+    ALIGNED = 60,
+};
+
+/* Everything before and behind the block is the arena's again. */
+static void alignment_loses_nothing(void **state)
+{
+    (void)state;
+    for (size_t alignment = 32; alignment <= 1 << 20; alignment *= 2) {
+        struct chunk *chunks[ALIGNED];
+        for (int i = 0; i < ALIGNED; i++) {
+            size_t size = 32 + 16 * (size_t)(i % 11);
+            chunks[i] = take_aligned(alignment, size);
+            assert_int_equal((uintptr_t)chunk2mem(chunks[i]) % alignment, 0);
+            assert_true(chunk_size(chunks[i]) >= size);
+            assert_true(chunk_size(chunks[i]) < size + MIN_CHUNK_SIZE);
+            fill(chunks[i], 0xff);
+            if (i % 8 == 0) {
+                take(48); /* moves the next one off its place */
+                assert_true(own_is_sound());
+            }
+        }
+        assert_true(own_is_sound());
+        for (int i = 0; i < ALIGNED; i++) {
+            give(chunks[(i * 7) % ALIGNED]);
+        }
+        assert_true(own_is_sound());
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+static void aligned_blocks_leave_an_empty_arena(void **state)
+{
+    (void)state;
+    for (size_t alignment = 32; alignment <= 1 << 20; alignment *= 2) {
+        struct chunk *first = take_aligned(alignment, 112);
+        struct chunk *second = take_aligned(alignment, 4096);
+        assert_true(own_is_sound());
+        give(first);
+        give(second);
+        assert_true(own_is_empty());
+        assert_true(own_is_sound());
+    }
+}
+
+/* Out of a bin, from each place that a chunk may begin at. */
+static void a_free_chunk_serves_an_alignment(void **state)
+{
+    (void)state;
+    for (size_t before = 32; before < 32 + 512; before += 16) {
+        struct chunk *front = take(before);
+        struct chunk *chunk = take_fenced(2048);
+        give(chunk);
+        struct chunk *aligned = take_aligned(256, 512);
+        assert_in_range((uintptr_t)aligned, (uintptr_t)chunk,
+                        (uintptr_t)chunk + 2048 - 512);
+        assert_int_equal((uintptr_t)chunk2mem(aligned) % 256, 0);
+        assert_in_range(chunk_size(aligned), 512, 528);
+        assert_int_equal(own.bins.bytes, 2048 - chunk_size(aligned));
+        assert_true(own_is_sound());
+        fill(aligned, 0xff);
+        give(aligned);
+        assert_ptr_equal(only_free_chunk(), chunk);
+        assert_int_equal(own.bins.bytes, 2048);
+        give(front);
+        assert_true(own_is_sound());
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+/* ---- resizing
+ * ------------------------------------------------------------------ */
+
+static void a_block_grows_into_the_free_chunk_behind(void **state)
+{
+    static const struct {
+        size_t asked, got;
+    } cases[] = {
+        {128, 128}, {256, 256}, {480, 480}, {496, 512}, {512, 512},
+    };
+    (void)state;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        struct chunk *chunk = take(112);
+        struct chunk *behind = take_fenced(400);
+        fill(chunk, 7);
+        give(behind);
+        assert_true(resize(chunk, cases[i].asked));
+        assert_int_equal(chunk_size(chunk), cases[i].got);
+        assert_int_equal(own.bins.bytes, 512 - cases[i].got);
+        assert_true(is_filled(chunk, 104, 7));
+        fill(chunk, 8);
+        assert_true(own_is_sound());
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+static void a_block_grows_into_top(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take(112);
+    fill(chunk, 7);
+    size_t room = chunk_size(own.top);
+    assert_true(resize(chunk, 128));
+    assert_int_equal(chunk_size(chunk), 128);
+    assert_int_equal(chunk_size(own.top), room - 16);
+    assert_true(own_is_sound());
+    assert_true(resize(chunk, 112 + room - MIN_CHUNK_SIZE));
+    assert_int_equal(chunk_size(own.top), MIN_CHUNK_SIZE);
+    assert_int_equal(own.system_bytes, HEAP_GROW_MIN);
+    assert_true(own_is_sound());
+    assert_true(resize(chunk, 10 << 20));
+    assert_int_equal(chunk_size(chunk), 10 << 20);
+    assert_true(own.system_bytes > 10 << 20);
+    assert_true(is_filled(chunk, 104, 7));
+    fill(chunk, 8);
+    assert_true(own_is_sound());
+    /* What lies behind top's header now is new, and known to be zero. */
+    struct chunk *next = take(4096);
+    assert_ptr_equal(own.zero_from, chunk2mem(next));
+    assert_true(is_zero_behind(next, own.zero_from));
+}
+
+static void a_block_that_cannot_grow_is_as_it_was(void **state)
+{
+    const struct faulty_plan no_memory = {
+        .kinds = FAULTY_MPROTECT, .first = 1, .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    struct chunk *chunk = take(112);
+    struct chunk *behind = take(64);
+    struct chunk *last = take(112);
+    fill(chunk, 7);
+    fill(last, 7);
+    assert_false(resize(chunk, 128)); /* in use behind */
+    assert_int_equal(chunk_size(chunk), 112);
+    give(behind);
+    assert_false(resize(chunk, 192)); /* 176 is all there is */
+    assert_int_equal(chunk_size(chunk), 112);
+    assert_int_equal(own.bins.bytes, 64);
+    assert_true(own_is_sound());
+    faulty_use(&no_memory);
+    assert_false(resize(last, 112 + chunk_size(own.top)));
+    faulty_use(NULL);
+    assert_int_equal(chunk_size(last), 112);
+    assert_false(resize(last, HEAP_MAX_SIZE));
+    assert_int_equal(chunk_size(last), 112);
+    assert_true(is_filled(chunk, 104, 7));
+    assert_true(is_filled(last, 104, 7));
+    assert_true(own_is_sound());
+}
+
+static void a_block_shrinks_where_it_is(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take_fenced(1024);
+    fill(chunk, 7);
+    assert_true(resize(chunk, 1024));
+    assert_true(resize(chunk, 1008)); /* 16 bytes are no chunk */
+    assert_int_equal(chunk_size(chunk), 1024);
+    assert_int_equal(own.bins.count, 0);
+    assert_true(resize(chunk, 992));
+    assert_int_equal(chunk_size(chunk), 992);
+    assert_int_equal(own.bins.bytes, 32);
+    assert_true(own_is_sound());
+    assert_true(resize(chunk, 32)); /* the rests merge */
+    assert_int_equal(chunk_size(chunk), 32);
+    assert_int_equal(chunk_size(only_free_chunk()), 992);
+    assert_true(is_filled(chunk, 24, 7));
+    assert_true(own_is_sound());
+}
+
+static void the_last_block_shrinks_into_top(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take(4096);
+    size_t room = chunk_size(own.top);
+    assert_true(resize(chunk, 96));
+    assert_int_equal(chunk_size(own.top), room + 4000);
+    assert_ptr_equal(own.top, chunk_next(chunk));
+    assert_int_equal(own.bins.count, 0);
+    assert_true(own_is_sound());
+}
+
+/* ---- memory goes back
+ * ------------------------------------------------------------ */
+
+static void a_small_dirty_top_is_kept(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take(DEFAULT_TRIM_THRESHOLD - 64);
+    size_t system = own.system_bytes;
+    give(chunk);
+    assert_int_equal(own.system_bytes, system);
+    assert_true(own_is_sound());
+}
+
+static void a_large_dirty_top_is_returned(void **state)
+{
+    (void)state;
+    struct chunk *chunk = take(DEFAULT_TRIM_THRESHOLD);
+    fill(chunk, 1);
+    give(chunk);
+    assert_int_equal(own.system_bytes, os_page_size());
+    assert_true(own_is_sound());
+    /* What comes next from there is zero, and said to be. */
+    chunk = take(8192);
+    assert_true((uintptr_t)own.zero_from < (uintptr_t)chunk_next(chunk));
+    assert_true(is_zero_behind(chunk, own.zero_from));
+}
+
+static void the_threshold_and_the_pad_are_options(void **state)
+{
+    (void)state;
+    option_set(OPTION_TRIM_THRESHOLD, 100000);
+    option_set(OPTION_TOP_PAD, 40000);
+    struct chunk *chunk = take(200000);
+    size_t first = (size_t)((char *)chunk - (char *)own.heaps);
+    fill(chunk, 1);
+    give(chunk);
+    option_set(OPTION_TOP_PAD, 0);
+    option_set(OPTION_TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD);
+    assert_int_equal(own.system_bytes,
+                     round_up(first + MIN_CHUNK_SIZE + 40000, os_page_size()));
+    assert_true(own_is_sound());
+}
+
+/* A quarter of what is in use may lie idle besides. */
+static void who_holds_much_may_keep_more(void **state)
+{
+    const size_t live = 40 << 20;
+    (void)state;
+    take(live);
+    size_t most = DEFAULT_TRIM_THRESHOLD + live / TRIM_LIVE_SHARE;
+    struct chunk *chunk = take(most - 4096);
+    size_t system = own.system_bytes;
+    give(chunk);
+    assert_int_equal(own.system_bytes, system);
+    chunk = take(most + 4096);
+    system = own.system_bytes;
+    give(chunk);
+    assert_true(own.system_bytes < system - most + 8192);
+    assert_true(own_is_sound());
+}
+
+static void a_refused_trim_changes_nothing(void **state)
+{
+    const struct faulty_plan no_memory = {
+        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    struct chunk *chunk = take(2 * DEFAULT_TRIM_THRESHOLD);
+    size_t system = own.system_bytes;
+    faulty_use(&no_memory);
+    give(chunk);
+    assert_int_equal(faulty_calls_refused(), 1);
+    faulty_use(NULL);
+    assert_int_equal(own.system_bytes, system);
+    assert_true(own_is_sound());
+    assert_true(own_is_empty());
+}
+
+static void trimming_on_request(void **state)
+{
+    const size_t page = os_page_size();
+    (void)state;
+    assert_false(trim(0));
+    struct chunk *chunk = take_fenced(10 * page);
+    fill(chunk, 1);
+    give(chunk);
+    assert_true(trim(20000));
+    size_t top_at = (size_t)((char *)own.top - (char *)own.heaps);
+    assert_int_equal(own.system_bytes,
+                     round_up(top_at + MIN_CHUNK_SIZE + 20000, page));
+    /* The pages inside of the free chunk are gone, and its ends are there. */
+    unsigned char *bytes = (unsigned char *)chunk;
+    size_t zero = 0;
+    for (size_t i = sizeof *chunk; i < 10 * page; i++) {
+        zero += bytes[i] == 0;
+    }
+    assert_true(zero >= 9 * page);
+    assert_true(own_is_sound());
+    assert_true(trim(0));
+    assert_int_equal(own.system_bytes, round_up(top_at + MIN_CHUNK_SIZE, page));
+    assert_true(own_is_sound());
+}
+
+static void a_pad_may_be_of_any_size(void **state)
+{
+    static const size_t pads[] = {SIZE_MAX, SIZE_MAX - 31, SIZE_MAX - 32,
+                                  SIZE_MAX - 100000, (size_t)1 << 63};
+    (void)state;
+    struct chunk *chunk = take(200000);
+    fill(chunk, 1);
+    size_t system = own.system_bytes;
+    for (size_t i = 0; i < count_of(pads); i++) {
+        assert_false(trim(pads[i]));
+        assert_int_equal(own.system_bytes, system);
+        assert_true(own_is_sound());
+        assert_true(is_filled(chunk, 200000 - 8, 1));
+    }
+}
+
+/* ---- anything at all
+ * ------------------------------------------------------------ */
+
+enum {
+    BLOCKS = 150,
+    STEPS = 12000,
+};
+
+static struct {
+    struct chunk *chunk;
+    size_t filled;
+} blocks[BLOCKS];
+
+static size_t random_size(struct rng *rng)
+{
+    size_t most = (size_t)32 << rng_below(rng, 14);
+    return request_to_chunk_size(rng_below(rng, most));
+}
+
+static void step_take(struct rng *rng, int i)
+{
+    size_t alignment = (size_t)32 << rng_below(rng, 9);
+    bool is_aligned = rng_below(rng, 8) == 0;
+    size_t size = random_size(rng);
+    struct chunk *chunk =
+        is_aligned ? take_aligned(alignment, size) : take(size);
+    MUST(chunk != NULL && chunk_size(chunk) < size + MIN_CHUNK_SIZE);
+    MUST(!is_aligned || (uintptr_t)chunk2mem(chunk) % alignment == 0);
+    MUST(is_aligned || own.zero_from == NULL ||
+         is_zero_behind(chunk, own.zero_from));
+    fill(chunk, (unsigned char)(i + 1));
+    blocks[i].chunk = chunk;
+    blocks[i].filled = usable_size_of(chunk_size(chunk));
+}
+
+static void step_resize(struct rng *rng, int i)
+{
+    size_t size = random_size(rng);
+    size_t before = chunk_size(blocks[i].chunk);
+    bool done = resize(blocks[i].chunk, size);
+    size_t now = chunk_size(blocks[i].chunk);
+    MUST(done || (now == before && size > before));
+    MUST(!done || (now >= size && now < size + MIN_CHUNK_SIZE));
+    size_t kept = min_size(blocks[i].filled, usable_size_of(now));
+    MUST(is_filled(blocks[i].chunk, kept, (unsigned char)(i + 1)));
+    fill(blocks[i].chunk, (unsigned char)(i + 1));
+    blocks[i].filled = usable_size_of(now);
+}
+
+static void step_give(int i)
+{
+    MUST(is_filled(blocks[i].chunk, blocks[i].filled, (unsigned char)(i + 1)));
+    give(blocks[i].chunk);
+    blocks[i].chunk = NULL;
+}
+
+static void random_steps_keep_blocks_and_arena_whole(void **state)
+{
+    struct rng rng = {5};
+    (void)state;
+    option_set(OPTION_TRIM_THRESHOLD, 100000);
+    for (int step = 0; step < STEPS; step++) {
+        int i = (int)rng_below(&rng, BLOCKS);
+        if (blocks[i].chunk == NULL) {
+            step_take(&rng, i);
+        } else if (rng_below(&rng, 3) == 0) {
+            step_resize(&rng, i);
+        } else {
+            step_give(i);
+        }
+        if (step % 500 == 0) {
+            trim(rng_below(&rng, 50000));
+        }
+        if (step % 10 == 0) {
+            MUST(own_is_sound());
+        }
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (blocks[i].chunk != NULL) {
+            step_give(i);
+        }
+    }
+    option_set(OPTION_TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD);
+    assert_true(own_is_sound());
+    assert_true(own_is_empty());
+}
+
+#define arena_test(name)                                                       \
+    cmocka_unit_test_setup_teardown(name, own_begin, own_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        arena_test(chunks_follow_each_other),
+        arena_test(a_fresh_heap_has_a_growth_step),
+        arena_test(top_grows_in_steps_that_grow),
+        arena_test(top_keeps_a_chunk),
+        arena_test(what_the_kernel_refuses_is_not_had),
+        arena_test(no_chunk_is_larger_than_a_heap),
+        arena_test(a_free_chunk_is_split),
+        arena_test(a_rest_that_is_no_chunk_stays_with_the_block),
+        arena_test(neighbours_merge_in_every_order),
+        arena_test(the_last_chunk_merges_into_top),
+        arena_test(a_merged_chunk_is_remembered_as_free),
+        arena_test(fresh_memory_is_known_to_be_zero),
+        arena_test(used_memory_is_not),
+        arena_test(top_becomes_fence_and_rest),
+        arena_test(a_fence_is_no_block),
+        arena_test(the_old_heap_serves_on),
+        arena_test(empty_heaps_leave_the_list),
+        arena_test(a_heap_that_cannot_be_returned_serves_on),
+        arena_test(alignment_loses_nothing),
+        arena_test(aligned_blocks_leave_an_empty_arena),
+        arena_test(a_free_chunk_serves_an_alignment),
+        arena_test(a_block_grows_into_the_free_chunk_behind),
+        arena_test(a_block_grows_into_top),
+        arena_test(a_block_that_cannot_grow_is_as_it_was),
+        arena_test(a_block_shrinks_where_it_is),
+        arena_test(the_last_block_shrinks_into_top),
+        arena_test(a_small_dirty_top_is_kept),
+        arena_test(a_large_dirty_top_is_returned),
+        arena_test(the_threshold_and_the_pad_are_options),
+        arena_test(who_holds_much_may_keep_more),
+        arena_test(a_refused_trim_changes_nothing),
+        arena_test(trimming_on_request),
+        arena_test(a_pad_may_be_of_any_size),
+        arena_test(random_steps_keep_blocks_and_arena_whole),
+    };
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,864 @@
+/*
+ * inspect.c - every kind of damage is planted once, and has to be found, at
+ * its place and by its own name; and what is whole has to pass.
+ *
+ * Each test changes one thing in a sound arena, looks, and undoes the change:
+ * the arena must be sound again, so that it was that one thing.
+ */
+#define _GNU_SOURCE
+#include "own_arena.h"
+
+#include "actor.h"
+#include "alloc.h"
+#include "child.h"
+#include "rng.h"
+#include "tcache.h"
+
+/*
+ * The scene:   | used | small | used | large | used | twin | used | top |
+ *
+ * small and twin are free and share a bin; large is free and has one of the
+ * octaves; between them are chunks in use.
+ */
+static struct {
+    struct chunk *used, *small, *after_small, *large, *after_large, *twin,
+        *last;
+} scene;
+
+enum {
+    SMALL = 96,
+    LARGE = 4096,
+};
+
+static int set_scene(void **state)
+{
+    own_begin(state);
+    scene.used = take(64);
+    scene.small = take(SMALL);
+    scene.after_small = take(64);
+    scene.large = take(LARGE);
+    scene.after_large = take(64);
+    scene.twin = take(SMALL);
+    scene.last = take(64);
+    give(scene.small);
+    give(scene.large);
+    give(scene.twin);
+    return own_is_sound() ? 0 : -1;
+}
+
+static int end_scene(void **state)
+{
+    bool sound = own_is_sound();
+    return own_end(state) == 0 && sound ? 0 : -1;
+}
+
+static void must_find(const char *what, const void *where)
+{
+    struct damage damage = {NULL, NULL, 0};
+    assert_false(check_arena(&own, &damage));
+    assert_string_equal(damage.what, what);
+    assert_ptr_equal(damage.address, where);
+    assert_int_equal(damage.arena, OWN_NUMBER);
+}
+
+static void must_be_sound(void)
+{
+    assert_true(own_is_sound());
+}
+
+/* ---- size words --------------------------------------------------------- */
+
+static void with_word(struct chunk *chunk, uint64_t word, const char *what,
+                      const void *where)
+{
+    uint64_t saved = chunk_word(chunk);
+    overwrite_word(chunk, word);
+    must_find(what, where);
+    overwrite_word(chunk, saved);
+    must_be_sound();
+}
+
+/* The same with a word that has a seal. */
+static void with_head(struct chunk *chunk, size_t size, unsigned flags,
+                      const char *what, const void *where)
+{
+    uint64_t saved = chunk_word(chunk);
+    chunk_set_head(chunk, size, flags);
+    must_find(what, where);
+    overwrite_word(chunk, saved);
+    must_be_sound();
+}
+
+static void wrong_flags_are_found(void **state)
+{
+    const char *what = "size word with wrong flags";
+    struct chunk *chunks[] = {scene.used, scene.small, scene.last, own.top};
+    (void)state;
+    for (size_t i = 0; i < count_of(chunks); i++) {
+        uint64_t word = chunk_word(chunks[i]);
+        const void *mem = chunk2mem(chunks[i]);
+        with_word(chunks[i], word ^ CHUNK_NON_MAIN_ARENA, what, mem);
+        with_word(chunks[i], word ^ CHUNK_IS_MMAPPED, what, mem);
+    }
+}
+
+static void broken_seals_are_found(void **state)
+{
+    const char *what = "size word with a broken seal";
+    struct chunk *chunks[] = {scene.used, scene.small, scene.last, own.top};
+    (void)state;
+    for (size_t i = 0; i < count_of(chunks); i++) {
+        uint64_t word = chunk_word(chunks[i]);
+        const void *mem = chunk2mem(chunks[i]);
+        for (int bit = 32; bit < 64; bit++) {
+            with_word(chunks[i], word ^ (uint64_t)1 << bit, what, mem);
+        }
+    }
+    with_word(scene.used, chunk_word(scene.used) ^ 16, what,
+              chunk2mem(scene.used));
+    /* What is with the program may just as well be in a cache ... */
+    chunk_flip_cached(scene.used);
+    must_be_sound();
+    chunk_flip_cached(scene.used);
+    /* ... but nothing that is free. */
+    chunk_flip_cached(scene.small);
+    must_find(what, chunk2mem(scene.small));
+    chunk_flip_cached(scene.small);
+    must_be_sound();
+}
+
+static void impossible_sizes_are_found(void **state)
+{
+    static const size_t sizes[] = {0, 16, HEAP_MAX_SIZE, 0xfffffff0};
+    const char *what = "size word with an impossible size";
+    (void)state;
+    for (size_t i = 0; i < count_of(sizes); i++) {
+        with_word(scene.used, sizes[i] | 4 | 1, what, chunk2mem(scene.used));
+        with_word(scene.small, sizes[i] | 8 | 4 | 1, what,
+                  chunk2mem(scene.small));
+    }
+    size_t room = (uintptr_t)heap_end(own.heaps) - (uintptr_t)scene.last;
+    with_word(scene.last, (room + 16) | 4 | 1, what, chunk2mem(scene.last));
+}
+
+static void a_wrong_p_is_found(void **state)
+{
+    const char *what = "P differs from the state of the chunk before";
+    struct chunk *chunks[] = {scene.used, scene.small, scene.after_small,
+                              own.top};
+    (void)state;
+    for (size_t i = 0; i < count_of(chunks); i++) {
+        with_word(chunks[i], chunk_word(chunks[i]) ^ CHUNK_PREV_INUSE, what,
+                  chunk2mem(chunks[i]));
+    }
+}
+
+static void free_neighbours_are_found(void **state)
+{
+    (void)state;
+    with_head(scene.after_small, 64, 4 | 8, "two free chunks side by side",
+              chunk2mem(scene.after_small));
+}
+
+static void a_wrong_footer_is_found(void **state)
+{
+    (void)state;
+    scene.after_small->prev_size += 16;
+    must_find("footer differs from size word", chunk2mem(scene.small));
+    scene.after_small->prev_size -= 16;
+    must_be_sound();
+}
+
+/* ---- top and fences ----------------------------------------------------- */
+
+static void a_short_top_is_found(void **state)
+{
+    (void)state;
+    size_t size = chunk_size(own.top);
+    with_head(own.top, size - 16, 1 | 4 | 8, "top ends before its heap",
+              chunk2mem(own.top));
+    with_head(own.top, size, 1 | 4, "heap ends with neither top nor fence",
+              own.heaps);
+}
+
+static void a_top_that_is_elsewhere_is_found(void **state)
+{
+    static _Alignas(MALLOC_ALIGNMENT) char foreign[64];
+    (void)state;
+    struct chunk *top = own.top;
+    own.top = NULL;
+    must_find("no fence at the end of a heap", chunk2mem(top));
+    own.top = scene.large;
+    must_find("top ends before its heap", chunk2mem(scene.large));
+    own.top = chunk_at(foreign, 0);
+    must_find("no fence at the end of a heap", chunk2mem(top));
+    /* Even if the heap ends as a closed one does. */
+    chunk_mark_inuse(top);
+    must_find("top is not a chunk of a heap", foreign);
+    own.top = top;
+    chunk_mark_free(top);
+    must_be_sound();
+}
+
+/* A closed heap of two chunks, and a new one. */
+static struct heap *close_a_heap(void)
+{
+    take(HEAP_MAX_SIZE / 2);
+    size_t rest = HEAP_MAX_SIZE - ((uintptr_t)own.top - (uintptr_t)own.heaps);
+    take(rest - 64);
+    MUST(chunk_size(own.top) == 64);
+    struct heap *closed = own.heaps;
+    take(2 * LARGE);
+    MUST(own.heap_count == 2 && own.heaps->next == closed);
+    return closed;
+}
+
+static void a_missing_fence_is_found(void **state)
+{
+    (void)state;
+    struct heap *closed = close_a_heap();
+    must_be_sound();
+    struct chunk *rest = chunk_at(closed, HEAP_MAX_SIZE - 64);
+    assert_true(chunk_is_free(rest));
+    with_head(rest, 64, 1 | 4 | 8, "no fence at the end of a heap",
+              chunk2mem(rest));
+}
+
+static void a_top_in_an_old_heap_is_found(void **state)
+{
+    (void)state;
+    struct heap *closed = close_a_heap();
+    struct heap *newest = own.heaps;
+    own.heaps = closed;
+    closed->next = newest;
+    closed->previous = NULL;
+    newest->next = NULL;
+    newest->previous = closed;
+    must_find("top is not in the newest heap", own.top);
+    own.heaps = newest;
+    newest->next = closed;
+    newest->previous = NULL;
+    closed->next = NULL;
+    closed->previous = newest;
+    must_be_sound();
+}
+
+/* ---- what was touched --------------------------------------------------- */
+
+static void a_touched_top_must_be_counted(void **state)
+{
+    (void)state;
+    size_t touched = own.heaps->touched;
+    own.heaps->touched = touched - 16;
+    must_find("top's header counts as untouched", own.top);
+    own.heaps->touched = touched;
+    must_be_sound();
+}
+
+static void a_byte_behind_touched_is_found(void **state)
+{
+    (void)state;
+    char *untouched = heap_touched_end(own.heaps);
+    for (int i = 0; i < 8; i++) {
+        untouched[i] = 1;
+        must_find("untouched memory is not zero", untouched);
+        untouched[i] = 0;
+    }
+    must_be_sound();
+    /* In a heap that was touched to its end there is nothing to look at. */
+    size_t touched = own.heaps->touched;
+    own.heaps->touched = own.heaps->committed;
+    must_be_sound();
+    own.heaps->touched = touched;
+}
+
+/* ---- heaps -------------------------------------------------------------- */
+
+static void a_foreign_heap_is_found(void **state)
+{
+    const char *what = "heap does not belong to its arena";
+    (void)state;
+    own.heaps->arena = NULL;
+    must_find(what, own.heaps);
+    own.heaps->arena = &own;
+    owner_set(own.heaps, OWN_NUMBER - 1);
+    must_find(what, own.heaps);
+    owner_set(own.heaps, 0);
+    must_find(what, own.heaps);
+    owner_set(own.heaps, OWN_NUMBER);
+    must_be_sound();
+}
+
+static void impossible_bounds_are_found(void **state)
+{
+    const char *what = "heap with impossible bounds";
+    struct heap *heap = own.heaps;
+    (void)state;
+    struct heap saved = *heap;
+    heap->reserved = heap->committed - os_page_size();
+    must_find(what, heap);
+    heap->reserved = HEAP_MAX_SIZE + os_page_size();
+    must_find(what, heap);
+    *heap = saved;
+    heap->touched = heap->committed + 16;
+    must_find(what, heap);
+    *heap = saved;
+    heap->committed -= 16;
+    must_find(what, heap);
+    *heap = saved;
+    must_be_sound();
+}
+
+static void a_broken_list_of_heaps_is_found(void **state)
+{
+    const char *what = "list of heaps is broken";
+    (void)state;
+    struct heap *closed = close_a_heap();
+    closed->previous = NULL;
+    must_find(what, closed);
+    closed->previous = closed;
+    must_find(what, closed);
+    closed->previous = own.heaps;
+    own.heaps->previous = closed;
+    must_find(what, own.heaps);
+    own.heaps->previous = NULL;
+    closed->next = own.heaps; /* in a circle */
+    must_find(what, own.heaps);
+    closed->next = NULL;
+    own.heap_count = 1;
+    must_find(what, closed);
+    own.heap_count = 2;
+    must_be_sound();
+}
+
+/* Where a link leads is looked up before it is followed. */
+static void follow_wild_links(void *unused)
+{
+    static const uintptr_t wild[] = {0x10000, 0x4141414141414141,
+                                     UINTPTR_MAX - 15};
+    struct damage damage;
+    (void)unused;
+    for (size_t i = 0; i < count_of(wild); i++) {
+        own.heaps->next = (struct heap *)wild[i];
+        own.heap_count = 2;
+        MUST(!check_arena(&own, &damage));
+        own.heaps->next = NULL;
+        struct heap *heaps = own.heaps;
+        own.heaps = (struct heap *)wild[i];
+        MUST(!check_arena(&own, &damage));
+        own.heaps = heaps;
+    }
+}
+
+static void a_wild_link_between_heaps_is_found(void **state)
+{
+    (void)state;
+    child_must_succeed(follow_wild_links, NULL);
+}
+
+static void wrong_accounts_are_found(void **state)
+{
+    const char *what = "accounts differ from the heaps";
+    (void)state;
+    own.heap_count++;
+    must_find(what, &own);
+    own.heap_count--;
+    own.system_bytes += os_page_size();
+    must_find(what, &own);
+    own.system_bytes -= 2 * os_page_size();
+    must_find(what, &own);
+    own.system_bytes += os_page_size();
+    must_be_sound();
+    own.max_system_bytes = own.system_bytes - 1;
+    must_find(what, &own);
+    own.max_system_bytes = own.system_bytes;
+    must_be_sound();
+}
+
+/* ---- bins --------------------------------------------------------------- */
+
+static struct chunk **bin_of(size_t size)
+{
+    struct large_bin place = large_bin_of(size);
+    return size_has_exact_bin(size) ? &own.bins.exact[exact_bin_of(size)]
+                                    : &own.bins.large[place.octave][place.sub];
+}
+
+static void a_link_out_of_the_heaps_is_found(void **state)
+{
+    const char *what = "link of a bin leads out of the heaps";
+    (void)state;
+    struct chunk *outside[] = {
+        (struct chunk *)0x4141414141414140,
+        (struct chunk *)16,
+        (struct chunk *)&own,
+        chunk_at(own.heaps, 0),
+        heap_end(own.heaps),
+        chunk_at(own.heaps, HEAP_MAX_SIZE),
+    };
+    assert_ptr_equal(*bin_of(SMALL), scene.twin);
+    for (size_t i = 0; i < count_of(outside); i++) {
+        scene.twin->next_free = outside[i];
+        must_find(what, outside[i]);
+        scene.twin->next_free = scene.small;
+        *bin_of(LARGE) = outside[i];
+        must_find(what, outside[i]);
+        *bin_of(LARGE) = scene.large;
+        must_be_sound();
+    }
+}
+
+static void a_misaligned_link_is_found(void **state)
+{
+    struct damage damage;
+    (void)state;
+    for (uintptr_t off = 1; off < 16; off++) {
+        scene.twin->next_free = (void *)((uintptr_t)scene.small + off);
+        assert_false(check_arena(&own, &damage));
+    }
+    scene.twin->next_free = scene.small;
+    must_be_sound();
+}
+
+static void a_circle_in_a_bin_is_found(void **state)
+{
+    (void)state;
+    scene.small->next_free = scene.twin;
+    scene.twin->previous_free = scene.small;
+    scene.small->previous_free = scene.twin;
+    /* The bin's first has another before it, which is what is met first. */
+    must_find("links of a bin disagree", chunk2mem(scene.twin));
+    scene.twin->previous_free = NULL;
+    must_find("links of a bin disagree", chunk2mem(scene.twin));
+    scene.small->next_free = NULL;
+    must_be_sound();
+}
+
+/* More entries than the heaps have free chunks: the walk ends there. */
+static void more_entries_than_free_chunks_are_found(void **state)
+{
+    (void)state;
+    /* large is in use: its bin and twin's have three, the heaps two. */
+    chunk_mark_inuse(scene.large);
+    chunk_set_prev_inuse(scene.after_large);
+    must_find("bins hold more than the heaps", scene.large);
+    chunk_clear_prev_inuse(scene.after_large);
+    chunk_mark_free(scene.large);
+    must_be_sound();
+}
+
+static void a_chunk_in_use_in_a_bin_is_found(void **state)
+{
+    const char *what = "chunk in a bin is not free";
+    (void)state;
+    *bin_of(SMALL) = scene.used;
+    must_find(what, chunk2mem(scene.used));
+    *bin_of(SMALL) = own.top;
+    must_find(what, chunk2mem(own.top));
+    *bin_of(SMALL) = scene.twin;
+    must_be_sound();
+}
+
+static void a_chunk_in_the_wrong_bin_is_found(void **state)
+{
+    (void)state;
+    *bin_of(SMALL + 16) = scene.twin;
+    *bin_of(SMALL) = NULL;
+    own.bins.exact_map <<= 1;
+    must_find("chunk in the wrong bin", chunk2mem(scene.twin));
+    *bin_of(SMALL) = scene.twin;
+    *bin_of(SMALL + 16) = NULL;
+    own.bins.exact_map >>= 1;
+    must_be_sound();
+}
+
+static void links_that_disagree_are_found(void **state)
+{
+    const char *what = "links of a bin disagree";
+    (void)state;
+    scene.twin->previous_free = scene.small;
+    must_find(what, chunk2mem(scene.twin));
+    scene.twin->previous_free = NULL;
+    scene.small->previous_free = NULL;
+    must_find(what, chunk2mem(scene.small));
+    scene.small->previous_free = scene.small;
+    must_find(what, chunk2mem(scene.small));
+    scene.small->previous_free = scene.twin;
+    must_be_sound();
+}
+
+static void wrong_bitmaps_are_found(void **state)
+{
+    const char *what = "bitmap differs from the bins";
+    uint32_t *sub_map = &own.bins.sub_map[large_bin_of(LARGE).octave];
+    (void)state;
+    own.bins.exact_map ^= (uint64_t)1 << exact_bin_of(SMALL);
+    must_find(what, &own.bins);
+    own.bins.exact_map ^= (uint64_t)1 << exact_bin_of(SMALL);
+    own.bins.exact_map ^= (uint64_t)1 << 63;
+    must_find(what, &own.bins);
+    own.bins.exact_map ^= (uint64_t)1 << 63;
+    *sub_map ^= 1u << large_bin_of(LARGE).sub;
+    must_find(what, &own.bins);
+    *sub_map ^= 1u << large_bin_of(LARGE).sub;
+    *sub_map ^= 1u << 31;
+    must_find(what, &own.bins);
+    *sub_map ^= 1u << 31;
+    must_be_sound();
+    for (unsigned octave = 0; octave < OCTAVES; octave++) {
+        own.bins.octave_map ^= 1u << octave;
+        must_find("bitmaps differ from each other", &own.bins);
+        own.bins.octave_map ^= 1u << octave;
+    }
+    must_be_sound();
+}
+
+static void chunks_that_bins_do_not_have_are_found(void **state)
+{
+    const char *what = "bins differ from the free chunks";
+    (void)state;
+    own.bins.count++;
+    must_find(what, &own.bins);
+    own.bins.count--;
+    own.bins.bytes -= 16;
+    must_find(what, &own.bins);
+    own.bins.bytes += 16;
+    must_be_sound();
+    scene.twin->next_free = NULL; /* small is lost */
+    must_find(what, &own.bins);
+    scene.twin->next_free = scene.small;
+    must_be_sound();
+}
+
+/* ---- the depot --------------------------------------------------------- */
+
+enum {
+    IN_DEPOT = 100, /* more than one magazine */
+};
+
+static struct magazine *fill_depot(void)
+{
+    MUST(lock_acquire(&own.lock));
+    for (int i = 0; i < IN_DEPOT; i++) {
+        struct chunk *chunk = _int_malloc(&own, SMALL);
+        void *mem = chunk2mem(chunk);
+        chunk_flip_cached(chunk);
+        MUST(depot_give(&own.depot, class_joined_by(SMALL), &mem, 1) == 1);
+    }
+    lock_release(&own.lock);
+    return own.depot.full[class_joined_by(SMALL)];
+}
+
+static void broken_magazines_are_found(void **state)
+{
+    const char *what = "broken magazine";
+    (void)state;
+    struct magazine *magazine = fill_depot();
+    must_be_sound();
+    size_t count = magazine->count;
+    magazine->count = 0;
+    must_find(what, magazine);
+    magazine->count = MAGAZINE_MAX + 1;
+    must_find(what, magazine);
+    magazine->count = count;
+    struct magazine *next = magazine->next;
+    magazine->next = magazine; /* in a circle */
+    must_find(what, magazine);
+    magazine->next = next;
+    must_be_sound();
+}
+
+static void blocks_that_are_not_cached_are_found(void **state)
+{
+    const char *what = "block in a magazine is not a cached one";
+    (void)state;
+    struct magazine *magazine = fill_depot();
+    void *mem = magazine->mems[1];
+    chunk_flip_cached(mem2chunk(mem));
+    must_find(what, mem);
+    chunk_flip_cached(mem2chunk(mem));
+    must_be_sound();
+    void *others[] = {chunk2mem(scene.used), chunk2mem(own.top),
+                      (void *)0x4141414141414140, own.heaps};
+    for (size_t i = 0; i < count_of(others); i++) {
+        magazine->mems[1] = others[i];
+        must_find(what, others[i]);
+    }
+    magazine->mems[1] = mem;
+    must_be_sound();
+    /* One that is too small for its class. */
+    unsigned size_class = class_joined_by(SMALL);
+    own.depot.full[size_class + 1] = own.depot.full[size_class];
+    own.depot.full[size_class] = NULL;
+    must_find(what, magazine->mems[0]);
+    own.depot.full[size_class] = own.depot.full[size_class + 1];
+    own.depot.full[size_class + 1] = NULL;
+    must_be_sound();
+}
+
+static void a_wrong_depot_is_found(void **state)
+{
+    const char *what = "depot differs from its magazines";
+    (void)state;
+    fill_depot();
+    own.depot.blocks++;
+    must_find(what, &own.depot);
+    own.depot.blocks--;
+    own.depot.bytes -= 16;
+    must_find(what, &own.depot);
+    own.depot.bytes += 16;
+    must_be_sound();
+}
+
+/* ---- any damage --------------------------------------------------------- */
+
+static uint64_t random_word(struct rng *rng)
+{
+    switch (rng_below(rng, 5)) {
+    case 0:
+        return rng_next(rng);
+    case 1:
+        return rng_below(rng, 1 << 17);
+    case 2:
+        return (uintptr_t)own.heaps + rng_below(rng, 8192) * 8;
+    case 3:
+        return (uintptr_t)own.heaps + rng_below(rng, 4096) * 16;
+    default:
+        return rng_below(rng, 2) == 0 ? 0 : UINT64_MAX;
+    }
+}
+
+/* Two words of the heap at a time have any value. The walk ends, in one way or
+ * the other, and changes nothing. */
+static void the_walk_ends_whatever_it_meets(void **state)
+{
+    struct rng rng = {6};
+    uint64_t *words = (uint64_t *)heap_first_chunk(own.heaps);
+    size_t count = ((uintptr_t)own.top - (uintptr_t)words) / 8 + 2;
+    size_t found = 0;
+    (void)state;
+    for (int i = 0; i < 6000; i++) {
+        struct damage damage;
+        size_t a = rng_below(&rng, i % 2 == 0 ? 24 : count);
+        size_t b = rng_below(&rng, count);
+        uint64_t saved_a = words[a], saved_b = words[b];
+        words[a] = random_word(&rng);
+        words[b] = random_word(&rng);
+        found += !check_arena(&own, &damage);
+        words[b] = saved_b;
+        words[a] = saved_a;
+    }
+    must_be_sound();
+    assert_true(found > 500);
+}
+
+/* ---- everything --------------------------------------------------------- */
+
+static void must_find_everywhere(const char *what, const void *where,
+                                 unsigned arena)
+{
+    struct damage damage = {NULL, NULL, 99};
+    MUST(!inspect_everything(&damage));
+    MUST(strcmp(damage.what, what) == 0);
+    MUST(damage.address == where && damage.arena == arena);
+}
+
+static void hold_main(void *unused)
+{
+    (void)unused;
+    MUST(arena_acquire(&main_arena));
+}
+
+static void release_main(void *unused)
+{
+    (void)unused;
+    arena_release(&main_arena);
+}
+
+static void damage_arenas_and_mappings(void *unused)
+{
+    struct actor holder;
+    struct damage damage;
+    (void)unused;
+    MUST(inspect_everything(&damage));
+    void *in_main = alloc_malloc(100);
+    void *mapped = alloc_malloc(10 << 20);
+    actor_start(&holder);
+    actor_do(&holder, hold_main, NULL);
+    void *in_other = alloc_malloc(100);
+    actor_do(&holder, release_main, NULL);
+    MUST(inspect_everything(&damage));
+
+    struct chunk *chunk = mem2chunk(mapped);
+    chunk_set_prev_inuse(chunk);
+    must_find_everywhere("header of a mapping does not match the table", mapped,
+                         0);
+    chunk_clear_prev_inuse(chunk);
+    MUST(inspect_everything(&damage));
+
+    chunk = mem2chunk(in_other);
+    chunk_clear_prev_inuse(chunk);
+    must_find_everywhere("P differs from the state of the chunk before",
+                         in_other, 2);
+    chunk_set_prev_inuse(chunk);
+
+    chunk = mem2chunk(in_main);
+    chunk_clear_prev_inuse(chunk);
+    must_find_everywhere("P differs from the state of the chunk before",
+                         in_main, 1);
+    chunk_set_prev_inuse(chunk);
+    MUST(inspect_everything(&damage));
+    MUST(lock_ranks_held == 0);
+}
+
+static void arenas_and_mappings_are_inspected(void **state)
+{
+    (void)state;
+    child_must_succeed(damage_arenas_and_mappings, NULL);
+}
+
+/* ---- counting ----------------------------------------------------------- */
+
+static void an_arena_is_counted(void **state)
+{
+    struct arena_stats stats;
+    (void)state;
+    assert_true(arena_stats(&own, &stats));
+    assert_int_equal(stats.system_bytes, own.heaps->committed);
+    assert_int_equal(stats.max_system_bytes, own.heaps->committed);
+    assert_int_equal(stats.free_chunks, 4);
+    assert_int_equal(stats.top_bytes, chunk_size(own.top));
+    assert_int_equal(stats.free_bytes, 2 * SMALL + LARGE + chunk_size(own.top));
+    assert_int_equal(stats.heaps, 1);
+    assert_int_equal(stats.address_bytes, HEAP_MAX_SIZE);
+    close_a_heap();
+    assert_true(arena_stats(&own, &stats));
+    assert_int_equal(stats.heaps, 2);
+    assert_int_equal(stats.address_bytes, 2 * HEAP_MAX_SIZE);
+    assert_int_equal(stats.system_bytes, HEAP_MAX_SIZE + own.heaps->committed);
+}
+
+static void an_arena_without_heap_counts_nothing(void **state)
+{
+    struct arena_stats stats;
+    static const struct arena_stats nothing;
+    (void)state;
+    own_end(NULL);
+    own_begin(NULL);
+    assert_true(arena_stats(&own, &stats));
+    assert_memory_equal(&stats, &nothing, sizeof stats);
+    must_be_sound();
+}
+
+static void counts_add_up(void **state)
+{
+    struct arena_stats sum = {1, 2, 3, 4, 5, 6, 7};
+    const struct arena_stats more = {10, 20, 30, 40, 50, 60, 70};
+    static const struct arena_stats expected = {11, 22, 33, 44, 55, 66, 77};
+    (void)state;
+    arena_stats_add(&sum, &more);
+    assert_memory_equal(&sum, &expected, sizeof sum);
+}
+
+static void bins_are_counted_one_by_one(void **state)
+{
+    static const struct bin_stats expected[] = {
+        {SMALL, SMALL, 2 * SMALL, 2}, {LARGE, LARGE + 32, 2 * LARGE + 32, 2}};
+    struct bin_stats stats;
+    unsigned position = 0;
+    (void)state;
+    struct chunk *second = take(LARGE + 32);
+    take(2 * LARGE);
+    give(second);
+    for (size_t i = 0; i < count_of(expected); i++) {
+        assert_true(bin_stats_next(&own, &position, &stats));
+        assert_memory_equal(&stats, &expected[i], sizeof stats);
+    }
+    assert_false(bin_stats_next(&own, &position, &stats));
+}
+
+/* One orphaned by fork: not counted, not walked. */
+static void look_at_an_abandoned_arena(void *unused)
+{
+    struct arena_stats stats;
+    struct damage damage;
+    static const struct arena_stats nothing;
+    (void)unused;
+    own.is_abandoned = true;
+    MUST(!arena_stats(&own, &stats));
+    MUST(memcmp(&stats, &nothing, sizeof stats) == 0);
+    MUST(check_arena(&own, &damage));
+}
+
+static void hold_own(void *unused)
+{
+    (void)unused;
+    MUST(lock_acquire(&own.lock));
+    chunk_set_head(scene.used, 0, 0);
+}
+
+static void release_own(void *word)
+{
+    overwrite_word(scene.used, *(uint64_t *)word);
+    lock_release(&own.lock);
+}
+
+static void an_abandoned_arena_is_passed_over(void **state)
+{
+    struct actor holder;
+    uint64_t word = chunk_word(scene.used);
+    (void)state;
+    actor_start(&holder);
+    actor_do(&holder, hold_own, NULL);
+    child_must_succeed(look_at_an_abandoned_arena, NULL);
+    actor_do(&holder, release_own, &word);
+    actor_end(&holder);
+}
+
+#define scene_test(name)                                                       \
+    cmocka_unit_test_setup_teardown(name, set_scene, end_scene)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scene_test(wrong_flags_are_found),
+        scene_test(broken_seals_are_found),
+        scene_test(impossible_sizes_are_found),
+        scene_test(a_wrong_p_is_found),
+        scene_test(free_neighbours_are_found),
+        scene_test(a_wrong_footer_is_found),
+        scene_test(a_short_top_is_found),
+        scene_test(a_top_that_is_elsewhere_is_found),
+        scene_test(a_missing_fence_is_found),
+        scene_test(a_top_in_an_old_heap_is_found),
+        scene_test(a_touched_top_must_be_counted),
+        scene_test(a_byte_behind_touched_is_found),
+        scene_test(a_foreign_heap_is_found),
+        scene_test(impossible_bounds_are_found),
+        scene_test(a_broken_list_of_heaps_is_found),
+        scene_test(a_wild_link_between_heaps_is_found),
+        scene_test(wrong_accounts_are_found),
+        scene_test(a_link_out_of_the_heaps_is_found),
+        scene_test(a_misaligned_link_is_found),
+        scene_test(a_circle_in_a_bin_is_found),
+        scene_test(more_entries_than_free_chunks_are_found),
+        scene_test(a_chunk_in_use_in_a_bin_is_found),
+        scene_test(a_chunk_in_the_wrong_bin_is_found),
+        scene_test(links_that_disagree_are_found),
+        scene_test(wrong_bitmaps_are_found),
+        scene_test(chunks_that_bins_do_not_have_are_found),
+        scene_test(broken_magazines_are_found),
+        scene_test(blocks_that_are_not_cached_are_found),
+        scene_test(a_wrong_depot_is_found),
+        scene_test(the_walk_ends_whatever_it_meets),
+        scene_test(arenas_and_mappings_are_inspected),
+        scene_test(an_arena_is_counted),
+        scene_test(an_arena_without_heap_counts_nothing),
+        scene_test(counts_add_up),
+        scene_test(bins_are_counted_one_by_one),
+        scene_test(an_abandoned_arena_is_passed_over),
+    };
+    option_set(OPTION_TCACHE_MAX, 0);
+    tcache_set_limits();
+    return UNIT_RUN(tests);
+}

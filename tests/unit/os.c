@@ -1,0 +1,560 @@
+/*
+ * os.c - the door to the kernel.
+ *
+ * The memory calls are tried on the real kernel. For the limits on CPUs the
+ * program has its own syscall(), which can put other files in the place of
+ * those in /proc and /sys, and another affinity mask in the place of its own.
+ */
+#define _GNU_SOURCE
+#include "os.h"
+
+#include "unit.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "actor.h"
+#include "child.h"
+
+/* ---- a kernel with other files ------------------------------------------ */
+
+struct fake_file {
+    const char *path;
+    const char *text;
+};
+
+static struct {
+    const struct fake_file *files; /* NULL: the real ones */
+    unsigned cpus;
+    unsigned interruptions; /* that writes will meet */
+} fake;
+
+static long (*real_syscall)(long number, ...);
+
+/* The symbol that os_linux.c's calls bind to. */
+long syscall(long number, ...);
+
+static long open_fake(const char *path)
+{
+    for (const struct fake_file *file = fake.files; file->path; file++) {
+        if (strcmp(file->path, path) == 0) {
+            int copy = memfd_create("fake", MFD_CLOEXEC);
+            size_t length = strlen(file->text);
+            MUST(write(copy, file->text, length) == (ssize_t)length);
+            MUST(lseek(copy, 0, SEEK_SET) == 0);
+            return copy;
+        }
+    }
+    errno = ENOENT;
+    return -1;
+}
+
+static long fake_affinity(size_t bytes, unsigned long *mask)
+{
+    memset(mask, 0, bytes);
+    for (unsigned cpu = 0; cpu < fake.cpus; cpu++) {
+        mask[cpu / 64] |= 1ul << cpu % 64;
+    }
+    return (long)bytes;
+}
+
+/* Every other one writes a few bytes first. */
+static long write_interrupted(const long a[6])
+{
+    if (fake.interruptions-- % 2 == 0) {
+        return real_syscall(SYS_write, a[0], a[1], 5L, 0L, 0L, 0L);
+    }
+    errno = EINTR;
+    return -1;
+}
+
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++) {
+        a[i] = va_arg(list, long);
+    }
+    va_end(list);
+    if (fake.files != NULL && number == SYS_openat) {
+        return open_fake((const char *)a[1]);
+    }
+    if (fake.files != NULL && number == SYS_sched_getaffinity) {
+        return fake_affinity((size_t)a[1], (unsigned long *)a[2]);
+    }
+    if (fake.interruptions > 0 && number == SYS_write) {
+        return write_interrupted(a);
+    }
+    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* ---- memory ---------------------------------------------------------------
+ */
+
+static size_t page;
+
+/* Whether the kernel can read there: a pipe takes the byte, or EFAULT. */
+static bool is_readable(const void *address)
+{
+    int ends[2];
+    MUST(pipe(ends) == 0);
+    bool readable = write(ends[1], address, 1) == 1;
+    MUST(readable || errno == EFAULT);
+    close(ends[0]);
+    close(ends[1]);
+    return readable;
+}
+
+/* Whether it can write there, which it does: a zero. */
+static bool is_writable(void *address)
+{
+    int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    MUST(zero >= 0);
+    bool writable = read(zero, address, 1) == 1;
+    MUST(writable || errno == EFAULT);
+    close(zero);
+    return writable;
+}
+
+static bool is_zero(const void *memory, size_t size)
+{
+    const char *bytes = memory;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void the_page_size_is_the_kernels(void **state)
+{
+    (void)state;
+    assert_int_equal(os_page_size(), sysconf(_SC_PAGESIZE));
+    assert_int_equal(os_page_size(), page);
+}
+
+static void reserved_memory_is_zero_and_cannot_be_written(void **state)
+{
+    (void)state;
+    char *memory = os_reserve(4 * page);
+    assert_non_null(memory);
+    assert_int_equal((uintptr_t)memory % page, 0);
+    assert_true(is_zero(memory, 4 * page));
+    assert_false(is_writable(memory));
+    assert_false(is_writable(memory + 4 * page - 1));
+    assert_true(os_unmap(memory, 4 * page));
+    assert_false(is_readable(memory));
+}
+
+static void committed_memory_is_zero_and_no_more_than_asked(void **state)
+{
+    (void)state;
+    char *memory = os_reserve(4 * page);
+    assert_true(os_commit(memory + page, 2 * page));
+    assert_false(is_writable(memory + page - 1));
+    assert_true(is_zero(memory + page, 2 * page));
+    assert_false(is_writable(memory + 3 * page));
+    memset(memory + page, 1, 2 * page);
+    assert_true(os_unmap(memory, 4 * page));
+}
+
+static void decommitted_memory_comes_back_zero(void **state)
+{
+    (void)state;
+    char *memory = os_reserve(3 * page);
+    assert_true(os_commit(memory, 3 * page));
+    memset(memory, 1, 3 * page);
+    assert_true(os_decommit(memory + page, 2 * page));
+    assert_int_equal(memory[page - 1], 1);
+    assert_false(is_writable(memory + page));
+    assert_false(is_writable(memory + 3 * page - 1));
+    assert_true(is_zero(memory + page, 2 * page));
+    /* It is reserved still: nobody else can have it. */
+    assert_false(os_reserve_at(memory + page, page));
+    assert_true(os_commit(memory + page, 2 * page));
+    assert_true(is_zero(memory + page, 2 * page));
+    memset(memory + page, 1, 2 * page);
+    assert_true(os_unmap(memory, 3 * page));
+}
+
+static void purged_memory_is_zero_and_stays(void **state)
+{
+    (void)state;
+    char *memory = os_map(3 * page);
+    assert_non_null(memory);
+    assert_true(is_zero(memory, 3 * page));
+    memset(memory, 1, 3 * page);
+    assert_true(os_purge(memory + page, page));
+    assert_int_equal(memory[page - 1], 1);
+    assert_true(is_zero(memory + page, page));
+    assert_int_equal(memory[2 * page], 1);
+    assert_true(os_unmap(memory, 3 * page));
+}
+
+static void a_place_is_given_once(void **state)
+{
+    (void)state;
+    char *memory = os_reserve(4 * page);
+    assert_false(os_reserve_at(memory, page));
+    assert_false(os_reserve_at(memory + 3 * page, 2 * page));
+    assert_true(os_unmap(memory + page, 2 * page));
+    assert_false(os_reserve_at(memory + page, 3 * page));
+    assert_true(os_reserve_at(memory + page, 2 * page));
+    assert_true(is_zero(memory + page, 2 * page));
+    assert_false(is_writable(memory + page));
+    assert_true(os_unmap(memory, 4 * page));
+}
+
+static void a_remapped_block_brings_its_contents(void **state)
+{
+    (void)state;
+    /* What lies behind is taken, so it cannot grow where it is. */
+    char *memory = os_map(4 * page);
+    assert_true(os_unmap(memory + page, page));
+    assert_true(os_reserve_at(memory + page, page));
+    memset(memory, 7, page);
+    char *moved = os_remap(memory, page, 3 * page);
+    assert_non_null(moved);
+    assert_ptr_not_equal(moved, memory);
+    assert_int_equal(moved[0], 7);
+    assert_int_equal(moved[page - 1], 7);
+    assert_true(is_zero(moved + page, 2 * page));
+    assert_false(is_readable(memory));
+    assert_ptr_equal(os_remap(moved, 3 * page, page), moved);
+    assert_false(is_readable(moved + page));
+    assert_true(os_unmap(moved, page));
+    assert_true(os_unmap(memory + page, 3 * page));
+}
+
+static void refusals_leave_errno_alone(void **state)
+{
+    const size_t huge = (size_t)1 << 62;
+    (void)state;
+    char *memory = os_map(page);
+    errno = 77;
+    assert_null(os_reserve(huge));
+    assert_null(os_map(huge));
+    assert_null(os_remap(memory, page, huge));
+    assert_false(os_reserve_at(memory, page));
+    assert_false(os_unmap(memory + 1, page));
+    assert_false(os_decommit(memory + 1, page));
+    assert_false(os_purge(memory + 1, page));
+    assert_false(os_commit((void *)(huge), page));
+    assert_null(os_map_wiped_on_fork(huge));
+    os_cpu_limit();
+    os_address_space_limit();
+    os_is_secure();
+    assert_int_equal(errno, 77);
+    memory[0] = 1;
+    assert_true(os_unmap(memory, page));
+}
+
+static void the_child_reads_zero(void *word)
+{
+    MUST(*(uint32_t *)word == 0);
+}
+
+static void fork_wipes_what_was_mapped_for_it(void **state)
+{
+    (void)state;
+    uint32_t *word = os_map_wiped_on_fork(page);
+    if (word == NULL) {
+        print_message("this kernel has no MADV_WIPEONFORK\n");
+        skip();
+    }
+    assert_int_equal(*word, 0);
+    *word = 5;
+    child_must_succeed(the_child_reads_zero, word);
+    assert_int_equal(*word, 5);
+    assert_true(os_unmap(word, page));
+}
+
+/* ---- limits ----------------------------------------------------------------
+ */
+
+static void must_have_1_cpu(void *unused)
+{
+    cpu_set_t mine, one;
+    int cpu = 0;
+    (void)unused;
+    MUST(sched_getaffinity(0, sizeof mine, &mine) == 0);
+    while (!CPU_ISSET(cpu, &mine)) {
+        cpu++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    MUST(sched_setaffinity(0, sizeof one, &one) == 0);
+    MUST(os_cpu_limit() == 1);
+    MUST(os_current_cpu() == (unsigned)cpu);
+}
+
+static void cpus_are_limited_by_the_affinity_mask(void **state)
+{
+    cpu_set_t mine;
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
+    assert_in_range(os_cpu_limit(), 1, (unsigned)CPU_COUNT(&mine));
+    child_must_succeed(must_have_1_cpu, NULL);
+}
+
+/* One hierarchy each; 16 CPUs would be there. */
+static void cpus_are_limited_by_the_quota_of_the_cgroup(void **state)
+{
+    static const struct {
+        unsigned limit;
+        struct fake_file files[8];
+    } cases[] = {
+        /* Nothing to read, and nothing readable. */
+        {16, {{"", ""}}},
+        {16, {{"/proc/self/cgroup", ""}}},
+        {16, {{"/proc/self/cgroup", "no line\n:\n::\n0:\n:::::\n\n"}}},
+        {16, {{"/proc/self/cgroup", "0::/a\n"}}},
+        /* v2. */
+        {16,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "max 100000\n"}}},
+        {2,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "200000 100000\n"}}},
+        {3,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "200001 100000\n"}}},
+        {1,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "1000 100000\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "1700000 100000\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "200000 0\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "200000\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "0::/a\n"},
+          {"/sys/fs/cgroup/b/cpu.max", "100000 100000\n"}}},
+        /* The least on the way up counts. */
+        {4,
+         {{"/proc/self/cgroup", "0::/a/b/c\n"},
+          {"/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n"},
+          {"/sys/fs/cgroup/a/b/cpu.max", "400000 100000\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "800000 100000\n"}}},
+        {5,
+         {{"/proc/self/cgroup", "0::/a/b/c\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "500000 100000\n"}}},
+        /* In a container: its own root is all that can be seen. */
+        {6,
+         {{"/proc/self/cgroup", "0::/docker/0123\n"},
+          {"/sys/fs/cgroup/cpu.max", "600000 100000\n"}}},
+        {7,
+         {{"/proc/self/cgroup", "0::/\n"},
+          {"/sys/fs/cgroup/cpu.max", "700000 100000\n"}}},
+        /* v1. */
+        {2,
+         {{"/proc/self/cgroup", "9:memory:/m\n4:cpu,cpuacct:/x/y\n0::/\n"},
+          {"/sys/fs/cgroup/cpu/x/y/cpu.cfs_quota_us", "150000\n"},
+          {"/sys/fs/cgroup/cpu/x/y/cpu.cfs_period_us", "100000\n"}}},
+        {3,
+         {{"/proc/self/cgroup", "4:cpuacct,cpu:/x/y\n"},
+          {"/sys/fs/cgroup/cpu/x/y/cpu.cfs_quota_us", "-1\n"},
+          {"/sys/fs/cgroup/cpu/x/y/cpu.cfs_period_us", "100000\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "150000\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "50000\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "4:cpuset:/x\n5:cpuacct:/x\n6:name=cpu:/x\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n"}}},
+        {16,
+         {{"/proc/self/cgroup", "4:cpu:/x\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n"}}},
+        /* Both at once. */
+        {2,
+         {{"/proc/self/cgroup", "4:cpu:/x\n0::/a\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n"},
+          {"/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n"},
+          {"/sys/fs/cgroup/a/cpu.max", "200000 100000\n"}}},
+    };
+    (void)state;
+    fake.cpus = 16;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        fake.files = cases[i].files;
+        errno = 77;
+        unsigned limit = os_cpu_limit();
+        fake.files = NULL;
+        if (limit != cases[i].limit) {
+            print_error("case %zu\n", i);
+        }
+        assert_int_equal(limit, cases[i].limit);
+        assert_int_equal(errno, 77);
+    }
+}
+
+static void many_cpus_are_counted(void **state)
+{
+    const struct fake_file none = {NULL, NULL};
+    static const unsigned counts[] = {0, 1, 63, 64, 65, 8192};
+    (void)state;
+    for (size_t i = 0; i < count_of(counts); i++) {
+        fake.files = &none;
+        fake.cpus = counts[i];
+        unsigned limit = os_cpu_limit();
+        fake.files = NULL;
+        assert_int_equal(limit, counts[i] == 0 ? 1 : counts[i]);
+    }
+}
+
+/* A path that fits nowhere says nothing; the lines behind it do. */
+static void a_path_without_end_is_passed_over(void **state)
+{
+    static char text[2048];
+    (void)state;
+    memset(text, 'x', 1500);
+    memcpy(text, "0::/", 4);
+    strcpy(text + 1500, "\n4:cpu:/x\n");
+    const struct fake_file files[] = {
+        {"/proc/self/cgroup", text},
+        {"/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "300000\n"},
+        {"/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n"},
+        {NULL, NULL},
+    };
+    fake.files = files;
+    fake.cpus = 16;
+    unsigned limit = os_cpu_limit();
+    fake.files = NULL;
+    assert_int_equal(limit, 3);
+}
+
+static void must_find_the_limit_it_sets(void *unused)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)7 << 40};
+    (void)unused;
+    limit.rlim_max = limit.rlim_cur;
+    MUST(os_address_space_limit() == SIZE_MAX);
+    MUST(setrlimit(RLIMIT_AS, &limit) == 0);
+    MUST(os_address_space_limit() == (size_t)7 << 40);
+}
+
+static void address_space_is_limited_by_rlimit_as(void **state)
+{
+    struct rlimit now;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_AS, &now), 0);
+    if (now.rlim_cur != RLIM_INFINITY || UNIT_UNDER_TSAN) {
+        print_message("the program itself runs under such a limit, or needs "
+                      "more than one\n");
+        skip();
+    }
+    child_must_succeed(must_find_the_limit_it_sets, NULL);
+}
+
+/* Sixteen bytes, the same ones for the life of the process. */
+static void random_bytes_are_the_kernels(void **state)
+{
+    uint64_t first[2] = {0, 0}, second[2] = {0, 0};
+    (void)state;
+    errno = 77;
+    os_random_bytes(first);
+    os_random_bytes(second);
+    assert_int_equal(errno, 77);
+    assert_memory_equal(first, second, sizeof first);
+    assert_memory_equal(first, (const void *)getauxval(AT_RANDOM), 16);
+    assert_true(first[0] != 0 && first[1] != 0 && first[0] != first[1]);
+}
+
+/* ---- words and waiting ------------------------------------------------------
+ */
+
+static void write_words(void *unused)
+{
+    (void)unused;
+    errno = 77;
+    os_write_error("one ", 4);
+    os_write_error("two\nthree", 4);
+    os_write_error("three", 0);
+    close(STDERR_FILENO);
+    os_write_error("four", 4);
+    MUST(errno == 77);
+}
+
+static void words_go_to_standard_error(void **state)
+{
+    (void)state;
+    struct ending ending = child_run(write_words, NULL);
+    assert_int_equal(ending.status, 0);
+    assert_string_equal(ending.words, "one two\n");
+}
+
+static void write_and_be_interrupted(void *unused)
+{
+    (void)unused;
+    fake.interruptions = 3;
+    os_write_error("first word, second word\n", 24);
+    MUST(fake.interruptions == 0);
+}
+
+/* A write may be broken off, and may write a part. */
+static void words_are_written_in_spite_of_signals(void **state)
+{
+    (void)state;
+    struct ending ending = child_run(write_and_be_interrupted, NULL);
+    assert_int_equal(ending.status, 0);
+    assert_string_equal(ending.words, "first word, second word\n");
+}
+
+static void wait_while_5(void *argument)
+{
+    uint32_t *word = argument;
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 5) {
+        os_wait(word, 5);
+    }
+}
+
+static void a_sleeper_is_woken(void **state)
+{
+    uint32_t word = 5;
+    struct actor sleeper;
+    (void)state;
+    os_wait(&word, 4); /* returns at once: the word is not 4 */
+    actor_start(&sleeper);
+    actor_begin(&sleeper, wait_while_5, &word);
+    actor_await_sleep(&sleeper);
+    __atomic_store_n(&word, 6, __ATOMIC_RELEASE);
+    os_wake_one(&word);
+    actor_finish(&sleeper);
+    actor_end(&sleeper);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_page_size_is_the_kernels),
+        cmocka_unit_test(reserved_memory_is_zero_and_cannot_be_written),
+        cmocka_unit_test(committed_memory_is_zero_and_no_more_than_asked),
+        cmocka_unit_test(decommitted_memory_comes_back_zero),
+        cmocka_unit_test(purged_memory_is_zero_and_stays),
+        cmocka_unit_test(a_place_is_given_once),
+        cmocka_unit_test(a_remapped_block_brings_its_contents),
+        cmocka_unit_test(refusals_leave_errno_alone),
+        cmocka_unit_test(fork_wipes_what_was_mapped_for_it),
+        cmocka_unit_test(cpus_are_limited_by_the_affinity_mask),
+        cmocka_unit_test(cpus_are_limited_by_the_quota_of_the_cgroup),
+        cmocka_unit_test(many_cpus_are_counted),
+        cmocka_unit_test(a_path_without_end_is_passed_over),
+        cmocka_unit_test(address_space_is_limited_by_rlimit_as),
+        cmocka_unit_test(random_bytes_are_the_kernels),
+        cmocka_unit_test(words_go_to_standard_error),
+        cmocka_unit_test(words_are_written_in_spite_of_signals),
+        cmocka_unit_test(a_sleeper_is_woken),
+    };
+    *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
+    page = (size_t)getpagesize();
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,104 @@
+/*
+ * own_arena.h - an arena that belongs to the test, and the walk over it.
+ *
+ * It is in no table of arenas, so nothing else in the program uses it. Each
+ * function takes its lock, as arena.h asks. The walk is the one of ptm_check:
+ * check_arena is private to inspect.c, which is therefore a part of the file
+ * that includes this one.
+ */
+#ifndef OWN_ARENA_H
+#define OWN_ARENA_H
+
+#include "../../src/inspect.c"
+
+#include "unit.h"
+
+#include "options.h"
+
+enum {
+    OWN_NUMBER = 200,
+};
+
+static struct arena own;
+
+static inline int own_begin(void **state)
+{
+    (void)state;
+    memset(&own, 0, sizeof own);
+    seal_prepare();
+    lock_initialise(&own.lock, LOCK_RANK_ARENA);
+    arena_initialise(&own, OWN_NUMBER, CHUNK_NON_MAIN_ARENA);
+    return 0;
+}
+
+static inline int own_end(void **state)
+{
+    (void)state;
+    while (own.heaps != NULL) {
+        struct heap *next = own.heaps->next;
+        MUST(heap_destroy(own.heaps));
+        own.heaps = next;
+    }
+    return heap_count() == 0 ? 0 : -1;
+}
+
+static inline bool own_is_sound(void)
+{
+    struct damage damage;
+    bool sound = check_arena(&own, &damage);
+    if (!sound) {
+        print_error("%s at %p\n", damage.what, damage.address);
+    }
+    return sound;
+}
+
+static inline struct chunk *take(size_t size)
+{
+    MUST(lock_acquire(&own.lock));
+    struct chunk *chunk = _int_malloc(&own, size);
+    MUST(chunk == NULL || chunk_size(chunk) >= size);
+    lock_release(&own.lock);
+    return chunk;
+}
+
+static inline struct chunk *take_aligned(size_t alignment, size_t size)
+{
+    MUST(lock_acquire(&own.lock));
+    struct chunk *chunk = _int_memalign(&own, alignment, size);
+    lock_release(&own.lock);
+    return chunk;
+}
+
+static inline void give(struct chunk *chunk)
+{
+    MUST(lock_acquire(&own.lock));
+    chunk_verify(&own, chunk, where_free);
+    _int_free(&own, chunk);
+    lock_release(&own.lock);
+}
+
+static inline bool resize(struct chunk *chunk, size_t size)
+{
+    MUST(lock_acquire(&own.lock));
+    chunk_verify(&own, chunk, where_realloc);
+    bool done = _int_resize(&own, chunk, size);
+    lock_release(&own.lock);
+    return done;
+}
+
+static inline bool trim(size_t pad)
+{
+    MUST(lock_acquire(&own.lock));
+    bool any = arena_trim(&own, pad);
+    lock_release(&own.lock);
+    return any;
+}
+
+/* One heap, and in it nothing but top. */
+static inline bool own_is_empty(void)
+{
+    return own.bins.count == 0 && own.bins.bytes == 0 && own.heap_count == 1 &&
+           own.top == heap_first_chunk(own.heaps);
+}
+
+#endif

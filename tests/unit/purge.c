@@ -1,0 +1,249 @@
+/*
+ * purge.c - all arenas give back what they can, and keep what is in use. But
+ * for the test that says so, threads cache nothing.
+ */
+#define _GNU_SOURCE
+#include "purge.h"
+
+#include "unit.h"
+
+#include <sys/mman.h>
+
+#include "actor.h"
+#include "alloc.h"
+#include "arenas.h"
+#include "child.h"
+#include "faulty_syscall.h"
+#include "inspect.h"
+#include "options.h"
+#include "os.h"
+#include "tcache.h"
+
+enum {
+    BLOCK = 100000,
+    BLOCKS = 16,
+};
+
+/* What a thread allocates in an arena of its own. */
+struct owner {
+    struct actor actor;
+    struct arena *arena;
+    char *kept;
+};
+
+static void allocate_and_free(void *argument)
+{
+    struct owner *owner = argument;
+    char *blocks[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = alloc_malloc(BLOCK);
+        MUST(blocks[i] != NULL);
+        memset(blocks[i], 1, BLOCK);
+    }
+    /* Every other one: some free memory lies between blocks, some in top. */
+    owner->kept = blocks[BLOCKS / 2];
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i != BLOCKS / 2) {
+            alloc_free(blocks[i]);
+        }
+    }
+    owner->arena = arena_for_chunk(mem2chunk(owner->kept));
+}
+
+static void hold_main(void *unused)
+{
+    (void)unused;
+    MUST(arena_acquire(&main_arena));
+}
+
+static void release_main(void *unused)
+{
+    (void)unused;
+    arena_release(&main_arena);
+}
+
+static size_t committed(const struct owner *owner)
+{
+    struct arena_stats stats;
+    MUST(arena_stats(owner->arena, &stats));
+    return stats.system_bytes;
+}
+
+/* Whole pages of [start, end) that are in memory. */
+static size_t resident(const void *start, const void *end)
+{
+    size_t page = os_page_size(), count = 0;
+    uintptr_t at = round_up((uintptr_t)start, page);
+    for (; at + page <= (uintptr_t)end; at += page) {
+        unsigned char in_core;
+        MUST(mincore((void *)at, page, &in_core) == 0);
+        count += in_core & 1;
+    }
+    return count;
+}
+
+static bool all_is_sound(void)
+{
+    struct damage damage;
+    return inspect_everything(&damage);
+}
+
+static void set_the_scene(struct owner *here, struct owner *there)
+{
+    struct actor holder;
+    allocate_and_free(here);
+    actor_start(&holder);
+    actor_do(&holder, hold_main, NULL);
+    actor_start(&there->actor);
+    actor_do(&there->actor, allocate_and_free, there);
+    actor_do(&holder, release_main, NULL);
+    actor_end(&holder);
+    MUST(here->arena == &main_arena && there->arena != &main_arena);
+}
+
+static void purge_two_arenas(void *unused)
+{
+    struct owner here, there;
+    (void)unused;
+    set_the_scene(&here, &there);
+    size_t page = os_page_size();
+    struct owner *owners[] = {&here, &there};
+    for (int i = 0; i < 2; i++) {
+        const void *first = heap_first_chunk(owners[i]->arena->heaps);
+        MUST(resident(first, owners[i]->kept) >= BLOCK / page * 7);
+        MUST(committed(owners[i]) > (size_t)BLOCK * (BLOCKS - 1));
+    }
+    MUST(purge_everything(50000));
+    for (int i = 0; i < 2; i++) {
+        const struct heap *heap = owners[i]->arena->heaps;
+        size_t top_at = (uintptr_t)owners[i]->arena->top - (uintptr_t)heap;
+        MUST(resident(heap_first_chunk(heap), owners[i]->kept) <= 1);
+        MUST(committed(owners[i]) ==
+             round_up(top_at + MIN_CHUNK_SIZE + 50000, page));
+        for (int at = 0; at < BLOCK; at++) {
+            MUST(owners[i]->kept[at] == 1);
+        }
+    }
+    MUST(all_is_sound());
+    MUST(purge_everything(0));
+    /* What is left is used as before. */
+    char *block = alloc_calloc(BLOCK);
+    for (int at = 0; at < BLOCK; at++) {
+        MUST(block[at] == 0);
+    }
+    alloc_free(block);
+    alloc_free(here.kept);
+    alloc_free(there.kept);
+    MUST(all_is_sound());
+}
+
+static void all_arenas_are_purged(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_two_arenas, NULL);
+}
+
+static void purge_nothing(void *unused)
+{
+    (void)unused;
+    MUST(!purge_everything(0));
+    char *block = alloc_malloc(100);
+    MUST(!purge_everything(SIZE_MAX));
+    MUST(!purge_everything((size_t)1 << 40));
+    MUST(purge_everything(0));
+    MUST(all_is_sound());
+    alloc_free(block);
+}
+
+static void purge_a_freed_mapping(void *unused)
+{
+    unsigned char in_core;
+    (void)unused;
+    char *mem = alloc_malloc(1 << 20);
+    memset(mem, 1, 1 << 20);
+    alloc_free(mem);
+    MUST(purge_everything(0));
+    MUST(mincore((void *)round_down((uintptr_t)mem, os_page_size()),
+                 os_page_size(), &in_core) != 0);
+    MUST(!purge_everything(0));
+}
+
+static void freed_mappings_are_purged_too(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_a_freed_mapping, NULL);
+}
+
+static void without_free_memory_nothing_is_purged(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_nothing, NULL);
+}
+
+static void be_refused(void *unused)
+{
+    struct owner here;
+    const struct faulty_plan plan = {
+        .kinds = FAULTY_ALL, .first = 1, .how_many = FAULTY_FOR_EVER};
+    (void)unused;
+    allocate_and_free(&here);
+    size_t before = committed(&here);
+    faulty_use(&plan);
+    MUST(!purge_everything(0));
+    MUST(faulty_calls_refused() >= 2);
+    faulty_use(NULL);
+    MUST(committed(&here) == before);
+    MUST(all_is_sound());
+}
+
+static void what_the_kernel_does_not_take_is_not_counted(void **state)
+{
+    (void)state;
+    child_must_succeed(be_refused, NULL);
+}
+
+/* What waits in this thread's cache, and in depots for other threads', is
+ * merged first. */
+static void purge_cached_blocks(void *unused)
+{
+    enum { CACHED = 3000 };
+    static char *cached[CACHED];
+    struct arena_stats stats;
+    (void)unused;
+    option_set(OPTION_TCACHE_MAX, DEFAULT_TCACHE_MAX);
+    tcache_set_limits();
+    for (int i = 0; i < CACHED; i++) {
+        cached[i] = alloc_malloc(300);
+    }
+    for (int i = 0; i < CACHED; i++) {
+        alloc_free(cached[i]);
+    }
+    MUST(arena_stats(&main_arena, &stats));
+    MUST(stats.system_bytes > CACHED * 300);
+    MUST(main_arena.depot.blocks > 0);
+    MUST(purge_everything(0));
+    MUST(arena_stats(&main_arena, &stats));
+    MUST(stats.free_chunks == 1 && stats.system_bytes == os_page_size());
+    MUST(main_arena.depot.blocks == 0);
+    MUST(all_is_sound());
+}
+
+static void caches_are_purged_too(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_cached_blocks, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_arenas_are_purged),
+        cmocka_unit_test(caches_are_purged_too),
+        cmocka_unit_test(freed_mappings_are_purged_too),
+        cmocka_unit_test(without_free_memory_nothing_is_purged),
+        cmocka_unit_test(what_the_kernel_does_not_take_is_not_counted),
+    };
+    option_set(OPTION_TCACHE_MAX, 0);
+    tcache_set_limits();
+    return UNIT_RUN(tests);
+}

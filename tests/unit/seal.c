@@ -1,0 +1,118 @@
+/*
+ * seal.c - the keys come once, from the kernel, and the seal depends on all
+ * that it covers.
+ */
+#include "seal.h"
+
+#include "unit.h"
+
+#include <pthread.h>
+
+#include "child.h"
+#include "rng.h"
+
+enum {
+    THREADS = 4,
+    SAMPLES = 2000,
+};
+
+static void keys_are_made_once(void **state)
+{
+    (void)state;
+    seal_prepare();
+    struct seal_keys first = seal_keys;
+    assert_true(first.address != 0 && first.word != 0);
+    /* The three states of a chunk can be told apart. */
+    assert_true(first.cached != 0 && first.freed != 0);
+    assert_true(first.cached != first.freed);
+    seal_prepare();
+    assert_memory_equal(&seal_keys, &first, sizeof first);
+}
+
+static void compare_keys(void *parents)
+{
+    seal_prepare();
+    MUST(memcmp(&seal_keys, parents, sizeof seal_keys) == 0);
+}
+
+/* It has its parent's blocks. */
+static void a_child_of_fork_has_the_same_keys(void **state)
+{
+    struct seal_keys keys = seal_keys;
+    (void)state;
+    child_must_succeed(compare_keys, &keys);
+}
+
+/* Any other bit of address or word makes another seal, and one that differs in
+ * many bits: 16 of 32 were it chosen by lot. */
+static void every_bit_counts(void **state)
+{
+    struct rng rng = {8};
+    (void)state;
+    for (unsigned bit = 0; bit < 47 + 32; bit++) {
+        uint64_t changed = 0;
+        for (int i = 0; i < SAMPLES; i++) {
+            uintptr_t address = rng_next(&rng) >> 17;
+            uint32_t word = (uint32_t)rng_next(&rng);
+            uint32_t seal = seal_of((void *)address, word);
+            if (bit < 47) {
+                address ^= (uintptr_t)1 << bit;
+            } else {
+                word ^= 1u << (bit - 47);
+            }
+            uint32_t other = seal_of((void *)address, word);
+            assert_true(seal != other);
+            changed += (unsigned)__builtin_popcount(seal ^ other);
+        }
+        assert_in_range(changed, SAMPLES * 8, SAMPLES * 24);
+    }
+}
+
+/* ---- threads that come at once
+ * ------------------------------------------------ */
+
+static pthread_barrier_t barrier;
+
+static void *prepare(void *keys)
+{
+    pthread_barrier_wait(&barrier);
+    seal_prepare();
+    memcpy(keys, &seal_keys, sizeof seal_keys);
+    return NULL;
+}
+
+static void prepare_at_once(void *unused)
+{
+    struct seal_keys keys[THREADS];
+    pthread_t threads[THREADS];
+    (void)unused;
+    MUST(seal_keys.address == 0);
+    MUST(pthread_barrier_init(&barrier, NULL, THREADS) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_create(&threads[i], NULL, prepare, &keys[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_join(threads[i], NULL) == 0);
+        MUST(memcmp(&keys[i], &keys[0], sizeof keys[0]) == 0);
+    }
+    MUST(memcmp(&keys[0], &seal_keys, sizeof keys[0]) == 0);
+}
+
+static void threads_that_come_at_once_agree(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        child_must_succeed(prepare_at_once, NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_that_come_at_once_agree),
+        cmocka_unit_test(keys_are_made_once),
+        cmocka_unit_test(a_child_of_fork_has_the_same_keys),
+        cmocka_unit_test(every_bit_counts),
+    };
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,518 @@
+/*
+ * tcache.c - what a thread keeps at hand, as malloc and free meet it.
+ *
+ * A cache begins with the thread's first allocation and never moves back to
+ * where it was, so each scene is played in a child.
+ */
+#define _GNU_SOURCE
+#include "tcache.h"
+
+#include "unit.h"
+
+#include "actor.h"
+#include "alloc.h"
+#include "arenas.h"
+#include "child.h"
+#include "faulty_syscall.h"
+#include "inspect.h"
+#include "options.h"
+#include "purge.h"
+
+enum {
+    SIZE = 100,
+    MANY = 5000,
+};
+
+static void *blocks[MANY];
+
+static bool has_cache(void)
+{
+    return tcache_self() != &tcache_none;
+}
+
+/* Blocks of this chunk size that this thread has at hand. */
+static size_t at_hand(size_t chunk_size)
+{
+    const struct tcache *cache = tcache_self();
+    unsigned size_class = class_joined_by(chunk_size);
+    return (cache->top[size_class] - cache->base[size_class]) / sizeof(void *);
+}
+
+static bool is_cached(const void *mem)
+{
+    return chunk_is_cached(mem2chunk(mem));
+}
+
+static void must_be_sound(void)
+{
+    struct damage damage;
+    MUST(inspect_everything(&damage));
+}
+
+static void allocate_all(size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = alloc_malloc(size);
+        MUST(blocks[i] != NULL && !is_cached(blocks[i]));
+    }
+}
+
+static void free_all(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        alloc_free(blocks[i]);
+    }
+}
+
+static void nothing_must_be_left(void)
+{
+    struct arena_stats stats;
+    purge_everything(0);
+    must_be_sound();
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        MUST(arena_stats(arena_numbered(number), &stats));
+        MUST(stats.free_chunks == stats.heaps && stats.heaps <= 1);
+    }
+}
+
+static void hold(void *arena)
+{
+    MUST(arena_acquire(arena));
+}
+
+static void release(void *arena)
+{
+    arena_release(arena);
+}
+
+/* ---- one thread
+ * -------------------------------------------------------------- */
+
+static void free_and_allocate(void *unused)
+{
+    (void)unused;
+    MUST(!has_cache());
+    void *first = alloc_malloc(SIZE);
+    MUST(has_cache());
+    MUST(tcache_self()->owner == 1);
+    void *second = alloc_malloc(SIZE);
+    alloc_free(first);
+    MUST(is_cached(first) && !is_cached(second));
+    alloc_free(second);
+    MUST(is_cached(second));
+    must_be_sound();
+    MUST(alloc_malloc(SIZE) == second && alloc_malloc(SIZE) == first);
+    MUST(!is_cached(first) && !is_cached(second));
+    /* Any request that the class serves. */
+    alloc_free(first);
+    MUST(alloc_malloc(SIZE - 10) == first);
+    alloc_free(first);
+    MUST(alloc_malloc(SIZE + 20) != first);
+    must_be_sound();
+}
+
+static void the_block_freed_last_is_the_next(void **state)
+{
+    (void)state;
+    child_must_succeed(free_and_allocate, NULL);
+}
+
+/* The arena is held by another thread the whole time. */
+static void do_without_the_lock(void *unused)
+{
+    struct actor holder;
+    (void)unused;
+    void *mem = alloc_malloc(SIZE);
+    void *other = alloc_malloc(1000);
+    alloc_free(mem);
+    actor_start(&holder);
+    actor_do(&holder, hold, &main_arena);
+    for (int i = 0; i < 100; i++) {
+        MUST(alloc_malloc(SIZE) == mem);
+        alloc_free(mem);
+        alloc_free(other);
+        MUST(alloc_malloc(1000) == other);
+    }
+    MUST(arenas_count() == 1);
+    actor_do(&holder, release, &main_arena);
+}
+
+static void hits_take_no_lock(void **state)
+{
+    (void)state;
+    child_must_succeed(do_without_the_lock, NULL);
+}
+
+static void refill(void *unused)
+{
+    (void)unused;
+    allocate_all(MANY, SIZE);
+    size_t neighbours = 0;
+    for (int i = 1; i < MANY; i++) {
+        neighbours +=
+            mem2chunk(blocks[i]) == chunk_next(mem2chunk(blocks[i - 1]));
+    }
+    MUST(neighbours == MANY - 1);
+    /* A magazine at a time, in the end. */
+    size_t least = class_magazine_size(class_serving(112));
+    alloc_malloc(SIZE);
+    MUST(at_hand(112) <= least);
+    must_be_sound();
+}
+
+static void fresh_blocks_come_in_the_order_of_memory(void **state)
+{
+    (void)state;
+    child_must_succeed(refill, NULL);
+}
+
+static void free_many(void *unused)
+{
+    (void)unused;
+    for (size_t size = 24; size <= 200000; size *= 3) {
+        size_t count = min_size(MANY, 20000000 / size);
+        allocate_all(count, size);
+        unsigned size_class = class_joined_by(chunk_size(mem2chunk(blocks[0])));
+        free_all(count);
+        MUST(at_hand(class_size(size_class)) <=
+             CACHE_MAGAZINES * class_magazine_size(size_class));
+        MUST(tcache_self()->capacity_bytes <= CACHE_BYTES_MAX);
+        MUST(main_arena.depot.bytes <=
+             max_size(DEPOT_BYTES, main_arena.system_bytes / DEPOT_LIVE_SHARE) +
+                 SLOW_STEP * class_size(size_class));
+        must_be_sound();
+    }
+    nothing_must_be_left();
+}
+
+static void a_cache_and_its_depot_are_bounded(void **state)
+{
+    (void)state;
+    child_must_succeed(free_many, NULL);
+}
+
+/* Each class has its turn, again and again: the room for slots is shared. */
+static void use_all_classes(void *unused)
+{
+    (void)unused;
+    for (int round = 0; round < 3; round++) {
+        for (unsigned number = 2; number < CLASS_COUNT; number++) {
+            size_t size = class_size(number) - sizeof(size_t);
+            allocate_all(10, size);
+            memset(blocks[9], 1, size);
+            free_all(10);
+            MUST(tcache_self()->capacity_bytes <= CACHE_BYTES_MAX);
+        }
+        must_be_sound();
+    }
+    nothing_must_be_left();
+}
+
+static void classes_share_the_room(void **state)
+{
+    (void)state;
+    child_must_succeed(use_all_classes, NULL);
+}
+
+/* A block that was cut may be larger than its class. */
+static void cut_and_free(void *unused)
+{
+    (void)unused;
+    for (size_t size = 16; size < 5000; size += 48) {
+        void *mem = alloc_memalign(64, size);
+        size_t usable = alloc_usable_size(mem);
+        alloc_free(mem);
+        MUST(is_cached(mem));
+        size_t served = class_size(class_joined_by(usable + 8)) - 8;
+        MUST(alloc_malloc(served) == mem);
+        MUST(alloc_usable_size(mem) == usable);
+        alloc_free(mem);
+    }
+    must_be_sound();
+    nothing_must_be_left();
+}
+
+static void cut_blocks_join_a_class_they_serve(void **state)
+{
+    (void)state;
+    child_must_succeed(cut_and_free, NULL);
+}
+
+/* ---- what is cached
+ * ------------------------------------------------------------ */
+
+static void must_be_cached_up_to(size_t request)
+{
+    tcache_set_limits();
+    if (request > 0) {
+        void *mem = alloc_malloc(request);
+        alloc_free(mem);
+        MUST(is_cached(mem));
+        MUST(alloc_malloc(request) == mem);
+        alloc_free(mem);
+    }
+    void *mem = alloc_malloc(request + 1);
+    void *fence = alloc_malloc(request + 1);
+    alloc_free(mem);
+    MUST(!is_cached(mem));
+    alloc_free(fence);
+    must_be_sound();
+}
+
+static void set_limits(void *unused)
+{
+    (void)unused;
+    option_set(OPTION_MMAP_THRESHOLD, SIZE_MAX);
+    must_be_cached_up_to(DEFAULT_TCACHE_MAX - 8);
+    option_set(OPTION_TCACHE_MAX, 4096);
+    must_be_cached_up_to(4088);
+    option_set(OPTION_TCACHE_MAX, 512);
+    must_be_cached_up_to(504);
+    option_set(OPTION_TCACHE_MAX, 32);
+    must_be_cached_up_to(24);
+    option_set(OPTION_TCACHE_MAX, 31);
+    must_be_cached_up_to(0);
+    option_set(OPTION_TCACHE_MAX, SIZE_MAX);
+    must_be_cached_up_to(CACHED_CHUNK_MAX - 8);
+    tcache_bypass(true);
+    must_be_cached_up_to(0);
+    tcache_bypass(false);
+    must_be_cached_up_to(CACHED_CHUNK_MAX - 8);
+    option_set(OPTION_PERTURB, 1);
+    must_be_cached_up_to(0);
+}
+
+static void options_say_what_is_cached(void **state)
+{
+    (void)state;
+    child_must_succeed(set_limits, NULL);
+}
+
+static void be_refused_a_cache(void *unused)
+{
+    (void)unused;
+    alloc_free(alloc_memalign(4096, 100000)); /* main has a heap, then */
+    tcache_destroy();
+    MUST(!has_cache());
+    const struct faulty_plan no_memory = {
+        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+    faulty_use(&no_memory);
+    tcache_create();
+    MUST(!has_cache());
+    void *mem = alloc_malloc(SIZE);
+    MUST(mem != NULL);
+    alloc_free(mem);
+    MUST(!is_cached(mem));
+    faulty_use(NULL);
+    must_be_sound();
+}
+
+static void without_a_cache_all_goes_on(void **state)
+{
+    (void)state;
+    child_must_succeed(be_refused_a_cache, NULL);
+}
+
+/* ---- other threads' blocks
+ * ------------------------------------------------------ */
+
+static void allocate_remotely(void *mem)
+{
+    *(void **)mem = alloc_malloc(SIZE);
+}
+
+/* This thread's cache is of arena 1, the helper's of arena 2. */
+static void start_in_arena_2(struct actor *helper)
+{
+    struct actor holder;
+    void *mem;
+    alloc_free(alloc_malloc(SIZE));
+    actor_start(&holder);
+    actor_start(helper);
+    actor_do(&holder, hold, &main_arena);
+    actor_do(helper, allocate_remotely, &mem);
+    actor_do(&holder, release, &main_arena);
+    actor_end(&holder);
+    MUST(owner_of(mem) == 2);
+    alloc_free(mem);
+    tcache_flush();
+}
+
+/* The arena is locked all the while, and nobody waits for it. */
+static void free_remotely(void *unused)
+{
+    struct actor helper, holder;
+    struct arena *other;
+    (void)unused;
+    start_in_arena_2(&helper);
+    other = arena_numbered(2);
+    for (int i = 0; i < 1000; i++) {
+        actor_do(&helper, allocate_remotely, &blocks[i]);
+        MUST(owner_of(blocks[i]) == 2);
+    }
+    actor_start(&holder);
+    actor_do(&holder, hold, other);
+    free_all(1000);
+    for (int i = 0; i < 1000; i++) {
+        MUST(is_cached(blocks[i]));
+    }
+    tcache_flush();
+    MUST(inbox_has_any(&other->inbox));
+    actor_do(&holder, release, other);
+    must_be_sound();
+    /* Its own thread finds them when it needs some. */
+    size_t found = 0;
+    for (int i = 0; i < 1000; i++) {
+        void *mem;
+        actor_do(&helper, allocate_remotely, &mem);
+        for (int j = 0; j < 1000; j++) {
+            found += blocks[j] == mem;
+        }
+    }
+    MUST(found > 500);
+    must_be_sound();
+}
+
+static void remote_blocks_go_home_without_the_lock(void **state)
+{
+    (void)state;
+    child_must_succeed(free_remotely, NULL);
+}
+
+static void free_all_remotely(void *count)
+{
+    free_all(*(size_t *)count);
+}
+
+/* Arena 1 has no thread that would look into its inbox. */
+static void send_to_nobody(void *unused)
+{
+    struct actor helper;
+    size_t count = MANY;
+    (void)unused;
+    start_in_arena_2(&helper);
+    allocate_all(MANY, SIZE);
+    tcache_destroy();
+    arenas_detach_thread();
+    MUST(!arenas_has_threads(&main_arena));
+    actor_do(&helper, free_all_remotely, &count);
+    actor_end(&helper);
+    MUST(!inbox_has_any(&main_arena.inbox));
+    nothing_must_be_left();
+}
+
+static void a_sender_sorts_where_nobody_does(void **state)
+{
+    (void)state;
+    child_must_succeed(send_to_nobody, NULL);
+}
+
+static void free_twice(void *mem)
+{
+    alloc_free(mem);
+    alloc_free(mem);
+}
+
+static void resize_freed(void *mem)
+{
+    alloc_free(mem);
+    alloc_realloc(mem, 2 * SIZE);
+}
+
+static void a_cached_block_is_not_freed_again(void **state)
+{
+    (void)state;
+    void *mem = alloc_malloc(SIZE);
+    child_must_abort(free_twice, mem,
+                     "ptm: free(): double free: address 0x%zx, size 104, "
+                     "arena 1",
+                     (size_t)mem);
+    child_must_abort(resize_freed, mem,
+                     "ptm: realloc(): use of a freed block: address 0x%zx, "
+                     "size 104, arena 1",
+                     (size_t)mem);
+}
+
+/* ---- beginning and end
+ * --------------------------------------------------------------- */
+
+static void fill_and_leave(void *unused)
+{
+    void *mems[200];
+    (void)unused;
+    for (size_t i = 0; i < count_of(mems); i++) {
+        mems[i] = alloc_malloc(16 * i);
+    }
+    for (size_t i = 0; i < count_of(mems); i++) {
+        alloc_free(mems[i]);
+    }
+    MUST(has_cache());
+}
+
+static void let_threads_end(void *unused)
+{
+    struct actor threads[4];
+    (void)unused;
+    for (int i = 0; i < 4; i++) {
+        actor_start(&threads[i]);
+        actor_do(&threads[i], fill_and_leave, NULL);
+    }
+    for (int i = 0; i < 4; i++) {
+        actor_end(&threads[i]);
+    }
+    nothing_must_be_left();
+}
+
+static void a_thread_takes_nothing_with_it(void **state)
+{
+    (void)state;
+    child_must_succeed(let_threads_end, NULL);
+}
+
+static void be_driven_out(void *unused)
+{
+    struct actor holder;
+    (void)unused;
+    allocate_all(100, SIZE);
+    free_all(100);
+    size_t before = at_hand(112);
+    MUST(before > 0);
+    actor_start(&holder);
+    actor_do(&holder, hold, &main_arena);
+    void *mem = alloc_malloc(200000);
+    MUST(owner_of(mem) == 2 && tcache_self()->owner == 2);
+    MUST(at_hand(112) == 0);
+    MUST(inbox_has_any(&main_arena.inbox));
+    actor_do(&holder, release, &main_arena);
+    void *small = alloc_malloc(SIZE);
+    MUST(owner_of(small) == 2);
+    alloc_free(small);
+    alloc_free(mem);
+    nothing_must_be_left();
+}
+
+static void a_cache_moves_with_its_thread(void **state)
+{
+    (void)state;
+    child_must_succeed(be_driven_out, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_block_freed_last_is_the_next),
+        cmocka_unit_test(hits_take_no_lock),
+        cmocka_unit_test(fresh_blocks_come_in_the_order_of_memory),
+        cmocka_unit_test(a_cache_and_its_depot_are_bounded),
+        cmocka_unit_test(classes_share_the_room),
+        cmocka_unit_test(cut_blocks_join_a_class_they_serve),
+        cmocka_unit_test(options_say_what_is_cached),
+        cmocka_unit_test(without_a_cache_all_goes_on),
+        cmocka_unit_test(remote_blocks_go_home_without_the_lock),
+        cmocka_unit_test(a_sender_sorts_where_nobody_does),
+        cmocka_unit_test(a_thread_takes_nothing_with_it),
+        cmocka_unit_test(a_cache_moves_with_its_thread),
+        cmocka_unit_test(a_cached_block_is_not_freed_again),
+    };
+    return UNIT_RUN(tests);
+}
