@@ -188,12 +188,13 @@ static struct chunk *allocate(const struct request *request,
     if (chunk == NULL && may_use_heap) {
         chunk = allocate_in_arenas(request, zero_from);
         if (unlikely(chunk == NULL)) {
+            mapped_trim();
             tcache_flush();
             chunk = allocate_in_arenas(request, zero_from);
         }
     }
     if (unlikely(chunk == NULL) && !tried_mapping &&
-        request->bytes >= os_page_size()) {
+        (request->bytes >= os_page_size() || !arenas_any_left())) {
         chunk = allocate_mapping(request, zero_from);
     }
     return chunk;

@@ -285,7 +285,7 @@ static bool ensure_top(struct arena *arena, size_t size)
 static bool release_heap(struct arena *arena, struct heap *heap)
 {
     struct heap header = *heap;
-    if (!heap_destroy(heap)) {
+    if (!heap_is_whole(heap) || !heap_destroy(heap)) {
         return false;
     }
     unlink_heap(arena, &header);
@@ -538,9 +538,7 @@ static struct chunk *take_from_top(struct arena *arena, size_t size)
 static struct chunk *take_after_reclaiming(struct arena *arena, size_t size)
 {
     arena_sort_arrivals(arena, SIZE_MAX);
-    if (!arena_free_depot(arena, SIZE_MAX)) {
-        return NULL;
-    }
+    arena_free_depot(arena, SIZE_MAX);
     struct chunk *chunk = take_from_bins(arena, size);
     return chunk != NULL ? chunk : take_from_top(arena, size);
 }

@@ -17,6 +17,7 @@ static struct {
     struct lock lock;
     unsigned count;          /* of arenas; the table is full up to it */
     unsigned limit;          /* by CPUs; 0 until it is asked for */
+    unsigned abandoned;      /* arenas lost in forks */
     unsigned threads;        /* that ever allocated */
     struct arena *free_list; /* newest first */
 } set = {
@@ -102,7 +103,7 @@ struct arena *arena_get(void)
 
 static void leave_locked(struct arena *arena)
 {
-    if (arena == NULL) {
+    if (arena == NULL || arena->attached == 0) {
         return;
     }
     __atomic_store_n(&arena->attached, arena->attached - 1, __ATOMIC_RELAXED);
@@ -142,14 +143,11 @@ static void attach(struct arena *arena)
 
 void arenas_detach_thread(void)
 {
-    struct arena *arena = thread.arena;
     thread.is_leaving = true;
+    lock_set();
+    leave_locked(thread.arena);
     thread.arena = NULL;
-    if (arena != NULL) {
-        lock_set();
-        leave_locked(arena);
-        unlock_set();
-    }
+    unlock_set();
 }
 
 /* ---- choosing --------------------------------------------------------- */
@@ -221,7 +219,12 @@ static bool may_make_arena(const struct arena_tries *tries)
 {
     unsigned count = arenas_count();
     return (tries == NULL || !tries->made_new) && count < ARENAS_MAX &&
-           count < arena_limit();
+           count - set.abandoned < arena_limit();
+}
+
+bool arenas_any_left(void)
+{
+    return arenas_count() > set.abandoned;
 }
 
 /* Enters the arena into the table, if there is still room. */
@@ -232,6 +235,7 @@ static bool publish(struct arena *arena)
     if (has_room) {
         unsigned number = arenas_count() + 1;
         arena_initialise(arena, number, CHUNK_NON_MAIN_ARENA);
+        lock_confirm(&arena->lock);
         __atomic_store_n(&arena_table[number], arena, __ATOMIC_RELEASE);
         __atomic_store_n(&set.count, number, __ATOMIC_RELEASE);
     }
@@ -311,10 +315,27 @@ static void free_arenas_of_lost_threads(void)
     set.free_list = free_list;
 }
 
+/* An arena whose holder is gone may be half changed: it is never locked again,
+ * its blocks stay readable, and freeing them does nothing. One that survives
+ * may have been counted into by a pusher that is gone. */
+static void abandon_if_orphaned(struct arena *arena)
+{
+    if (lock_is_confirmed(&arena->lock)) {
+        return;
+    }
+    if (lock_is_orphaned(&arena->lock) && !arena->is_abandoned) {
+        arena->is_abandoned = true;
+        set.abandoned++;
+        lock_kill(&arena->lock);
+    }
+    __atomic_store_n(&arena->inbox.bytes, 0, __ATOMIC_RELAXED);
+    lock_confirm(&arena->lock);
+}
+
 /* Runs in the one thread of a new process, from a fork handler or in the
- * first wait for a lock, whichever comes first. An arena whose holder is gone
- * may be half changed: it is never locked again, its blocks stay readable,
- * and freeing them does nothing.
+ * first wait for a lock, whichever comes first. The second of them finds that
+ * all locks are confirmed, and must do nothing: there may be more threads by
+ * then.
  *
  * The thread itself may hold a lock, when a signal handler interrupted it and
  * forked. What that lock guards is left as it is: the interrupted function
@@ -322,21 +343,19 @@ static void free_arenas_of_lost_threads(void)
 void arenas_after_fork(void)
 {
     for (unsigned number = arenas_count(); number >= 1; number--) {
-        struct arena *arena = arena_numbered(number);
-        lock_confirm(&arena->lock);
-        if (lock_is_orphaned(&arena->lock)) {
-            arena->is_abandoned = true;
-            lock_kill(&arena->lock);
-        }
+        abandon_if_orphaned(arena_numbered(number));
     }
     if (thread.arena != NULL && thread.arena->is_abandoned) {
         thread.arena = NULL;
     }
+    if (lock_is_confirmed(&set.lock)) {
+        return;
+    }
     if (lock_is_orphaned(&set.lock)) {
         lock_reset(&set.lock);
     }
-    lock_confirm(&set.lock);
     if (!lock_is_mine(&set.lock)) {
         free_arenas_of_lost_threads();
     }
+    lock_confirm(&set.lock);
 }

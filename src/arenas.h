@@ -79,6 +79,9 @@ unsigned arenas_note_thread(void);
 /* The arena that this thread is attached to, or NULL. */
 struct arena *arenas_attached(void);
 
+/* False in a child that has lost every arena to forks. */
+bool arenas_any_left(void);
+
 /* Whether any thread is attached to the arena; a hint. */
 bool arenas_has_threads(const struct arena *arena);
 

@@ -53,6 +53,14 @@ static inline size_t heap_committed(const struct heap *heap)
     return __atomic_load_n(&heap->committed, __ATOMIC_RELAXED);
 }
 
+/* A heap that reserved less than 64 MiB shares them with direct mappings. Who
+ * frees such a mapping may look at the heap's header at any time; so that heap
+ * is never unmapped. */
+static inline bool heap_is_whole(const struct heap *heap)
+{
+    return heap->reserved == HEAP_MAX_SIZE;
+}
+
 /* One past the last byte that may be read. */
 static inline struct chunk *heap_end(const struct heap *heap)
 {
@@ -64,8 +72,9 @@ static inline bool heap_contains(const struct heap *heap,
                                  const struct chunk *chunk)
 {
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    return offset >= HEAP_HEADER_SIZE &&
-           offset <= heap_committed(heap) - MIN_CHUNK_SIZE;
+    size_t committed = heap_committed(heap);
+    return offset % MALLOC_ALIGNMENT == 0 && offset >= HEAP_HEADER_SIZE &&
+           committed >= MIN_CHUNK_SIZE && offset <= committed - MIN_CHUNK_SIZE;
 }
 
 static inline void heap_note_touched(struct heap *heap, const void *end)

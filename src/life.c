@@ -14,6 +14,7 @@ static struct {
     pthread_key_t thread_key;
     bool has_thread_key;
     bool has_options;
+    bool has_fork_handler;
     bool is_started; /* read without the lock: acquire */
 } process = {
     .lock = LOCK_INITIAL(LOCK_RANK_START),
@@ -29,7 +30,7 @@ static void end_thread(void *unused)
 static void after_fork_in_child(void)
 {
     lock_note_fork();
-    if (lock_is_orphaned(&process.lock)) {
+    if (!lock_is_confirmed(&process.lock) && lock_is_orphaned(&process.lock)) {
         lock_reset(&process.lock);
     }
     lock_confirm(&process.lock);
@@ -57,6 +58,17 @@ static void start_process(void)
     lock_release(&process.lock);
 }
 
+/* Early, so that it stands before the handlers of others in the list, and runs
+ * before theirs in the child: one of them may start a thread. The list has room
+ * for the first without allocating. */
+static void register_fork_handler(void)
+{
+    if (!__atomic_exchange_n(&process.has_fork_handler, true,
+                             __ATOMIC_RELAXED)) {
+        pthread_atfork(NULL, NULL, after_fork_in_child);
+    }
+}
+
 void life_start_thread(void)
 {
     unsigned threads = arenas_note_thread();
@@ -66,20 +78,22 @@ void life_start_thread(void)
     if (threads > 1) {
         lock_watch_forks();
     }
+    register_fork_handler();
     tcache_create();
     /* For a key above the first 32 libc allocates here, which comes back to
      * us as an allocation of a thread that is known. */
-    if (process.has_thread_key) {
-        pthread_setspecific(process.thread_key, &process);
+    if (process.has_thread_key &&
+        pthread_setspecific(process.thread_key, &process) != 0) {
+        /* Its end will not be noticed. */
+        tcache_destroy();
     }
 }
 
-/* The handler list may allocate when it grows, so it is not touched inside
- * malloc. */
-__attribute__((constructor)) static void register_fork_handler(void)
+/* By now there is an environment; and what has not allocated yet may fork. */
+__attribute__((constructor)) static void finish_start(void)
 {
     if (!__atomic_load_n(&process.is_started, __ATOMIC_ACQUIRE)) {
         start_process();
     }
-    pthread_atfork(NULL, NULL, after_fork_in_child);
+    register_fork_handler();
 }

@@ -57,6 +57,11 @@ void lock_confirm(struct lock *lock)
     lock->generation = current_generation();
 }
 
+bool lock_is_confirmed(const struct lock *lock)
+{
+    return lock->generation == current_generation();
+}
+
 void lock_initialise(struct lock *lock, enum lock_rank rank)
 {
     lock->rank = (uint16_t)rank;
@@ -98,7 +103,7 @@ bool lock_acquire_slow(struct lock *lock)
     }
     for (;;) {
         uint32_t state = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
-        if (state == LOCK_DEAD || lock->generation != current_generation()) {
+        if (state == LOCK_DEAD || !lock_is_confirmed(lock)) {
             return false;
         }
         if (state != LOCK_CONTENDED &&
@@ -115,7 +120,13 @@ bool lock_acquire_slow(struct lock *lock)
     }
 }
 
-void lock_wake(struct lock *lock)
+/* A lock that was declared DEAD in the middle of taking or releasing it, by a
+ * signal handler that forked, stays so. */
+void lock_release_slow(struct lock *lock, uint32_t state)
 {
-    os_wake_one(&lock->state);
+    if (state == LOCK_DEAD) {
+        lock_kill(lock);
+    } else {
+        os_wake_one(&lock->state);
+    }
 }

@@ -70,7 +70,7 @@ static inline const void *lock_self(void)
 }
 
 bool lock_acquire_slow(struct lock *lock);
-void lock_wake(struct lock *lock);
+void lock_release_slow(struct lock *lock, uint32_t state);
 
 static inline void lock_note_taken(struct lock *lock)
 {
@@ -115,9 +115,10 @@ static inline void lock_release(struct lock *lock)
         lock_ranks_held &= ~(1u << lock->rank);
     }
     __atomic_store_n(&lock->owner, NULL, __ATOMIC_RELAXED);
-    if (unlikely(__atomic_exchange_n(&lock->state, LOCK_FREE,
-                                     __ATOMIC_RELEASE) == LOCK_CONTENDED)) {
-        lock_wake(lock);
+    uint32_t state =
+        __atomic_exchange_n(&lock->state, LOCK_FREE, __ATOMIC_RELEASE);
+    if (unlikely(state != LOCK_HELD)) {
+        lock_release_slow(lock, state);
     }
 }
 
@@ -134,6 +135,7 @@ void lock_initialise(struct lock *lock, enum lock_rank rank);
 
 /* The lock is good in this process: as it is, or by force FREE again. */
 void lock_confirm(struct lock *lock);
+bool lock_is_confirmed(const struct lock *lock);
 void lock_reset(struct lock *lock);
 
 /* Nobody takes the lock any more; whoever waits for it gives up. This also

@@ -616,6 +616,9 @@ static void recount(void)
  * a signal handler that forked, is one slot of the half that stays free. */
 void mapped_after_fork(void)
 {
+    if (lock_is_confirmed(&table.lock)) {
+        return;
+    }
     if (!lock_is_orphaned(&table.lock)) {
         lock_confirm(&table.lock);
         return;

@@ -61,6 +61,10 @@ static struct mapping merge_neighbours(struct mapping mapping)
 
 void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
 {
+    if (mapping.length > most) {
+        add_victim(victims, mapping);
+        return;
+    }
     mapping = merge_neighbours(mapping);
     if (mapping.length > most) {
         add_victim(victims, mapping);

@@ -333,6 +333,15 @@ struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
     struct tcache *cache = tcache_self();
     void *mems[MAGAZINE_MAX];
     ptm_assert(cache->owner == arena->number);
+    size_t count = blocks_in(cache, size_class);
+    if (unlikely(count > 0)) {
+        /* The limits have changed since the cache was asked. */
+        void *mem = blocks_of(cache, size_class)[count - 1];
+        set_count(cache, size_class, count - 1);
+        chunk_flip_cached(mem2chunk(mem));
+        arena->zero_from = NULL;
+        return mem2chunk(mem);
+    }
     raise_capacity(cache, size_class);
     size_t wanted = max_size(cache->capacity[size_class] / CACHE_MAGAZINES, 1);
     arena_sort_arrivals(arena, SLOW_STEP);

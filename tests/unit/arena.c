@@ -648,6 +648,101 @@ static void the_last_block_shrinks_into_top(void **state)
     assert_true(own_is_sound());
 }
 
+/* ---- blocks that wait for caches ------------------------------------ */
+
+enum {
+    WAITING_SIZE = 6144,
+    MOST_WAITING = 200,
+};
+
+/* As threads of other arenas send them: newest first. */
+static void send_home(struct chunk *const *chunks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        chunk_flip_cached(chunks[i]);
+        chunk_set_next_sent(chunks[i], i > 0 ? chunks[i - 1] : NULL);
+    }
+    inbox_push(&own.inbox, chunks[count - 1], chunks[0], count * WAITING_SIZE);
+}
+
+static void take_waiting(struct chunk **chunks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        chunks[i] = take(WAITING_SIZE);
+        fill(chunks[i], 0xff);
+    }
+}
+
+/* They are merged when the kernel has no more, whatever their number. */
+static void what_waits_is_taken_back_in_need(void **state)
+{
+    static const size_t counts[] = {1, 63, 64, 65, 128, MOST_WAITING};
+    const struct faulty_plan no_memory = {.kinds =
+                                              FAULTY_MMAP | FAULTY_MPROTECT,
+                                          .first = 1,
+                                          .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    for (size_t i = 0; i < count_of(counts); i++) {
+        struct chunk *chunks[MOST_WAITING];
+        take_waiting(chunks, counts[i]);
+        take(chunk_size(own.top) - MIN_CHUNK_SIZE);
+        send_home(chunks, counts[i]);
+        assert_true(own_is_sound());
+        faulty_use(&no_memory);
+        assert_ptr_equal(take(counts[i] * WAITING_SIZE), chunks[0]);
+        assert_null(take(WAITING_SIZE));
+        faulty_use(NULL);
+        assert_true(own_is_sound());
+        assert_false(inbox_has_any(&own.inbox));
+        own_end(NULL);
+        own_begin(NULL);
+    }
+}
+
+static void arrivals_are_sorted_into_the_depot(void **state)
+{
+    struct chunk *chunks[40];
+    void *mems[MAGAZINE_MAX];
+    unsigned size_class = class_joined_by(WAITING_SIZE);
+    (void)state;
+    take_waiting(chunks, 40);
+    send_home(chunks, 40);
+    MUST(lock_acquire(&own.lock));
+    arena_sort_arrivals(&own, 40);
+    size_t got = arena_take(&own, size_class, mems, MAGAZINE_MAX);
+    lock_release(&own.lock);
+    assert_int_equal(got, 40);
+    assert_null(own.zero_from);
+    assert_true(own_is_sound());
+    MUST(lock_acquire(&own.lock));
+    arena_give(&own, size_class, mems, 40);
+    assert_int_equal(own.depot.blocks, 40);
+    assert_true(arena_free_depot(&own, 10));
+    assert_int_equal(own.depot.blocks, 30);
+    assert_true(arena_free_depot(&own, SIZE_MAX));
+    assert_false(arena_free_depot(&own, SIZE_MAX));
+    lock_release(&own.lock);
+    assert_true(own_is_empty());
+    assert_true(own_is_sound());
+}
+
+/* New blocks follow each other, and what is said of zeroes is true of the
+ * first. */
+static void new_blocks_come_cached(void **state)
+{
+    void *mems[8];
+    (void)state;
+    MUST(lock_acquire(&own.lock));
+    assert_int_equal(arena_take(&own, class_serving(4096), mems, 8), 8);
+    lock_release(&own.lock);
+    for (int i = 0; i < 8; i++) {
+        assert_true(chunk_is_cached(mem2chunk(mems[i])));
+        assert_ptr_equal(mems[i], (char *)mems[0] + i * 4096);
+    }
+    assert_ptr_equal(own.zero_from, mems[0]);
+    assert_true(own_is_sound());
+}
+
 /* ---- memory goes back
  * ------------------------------------------------------------ */
 
@@ -885,6 +980,9 @@ int main(void)
         arena_test(a_block_that_cannot_grow_is_as_it_was),
         arena_test(a_block_shrinks_where_it_is),
         arena_test(the_last_block_shrinks_into_top),
+        arena_test(what_waits_is_taken_back_in_need),
+        arena_test(arrivals_are_sorted_into_the_depot),
+        arena_test(new_blocks_come_cached),
         arena_test(a_small_dirty_top_is_kept),
         arena_test(a_large_dirty_top_is_returned),
         arena_test(the_threshold_and_the_pad_are_options),

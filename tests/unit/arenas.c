@@ -260,7 +260,7 @@ static void the_option_bounds_the_arenas(void **state)
 static void fill_the_table(void *unused)
 {
     (void)unused;
-    option_set(OPTION_ARENA_MAX, SIZE_MAX);
+    option_set(OPTION_ARENA_MAX, (size_t)1 << 32);
     find_no_arena_beyond(ARENAS_MAX);
 }
 
@@ -454,12 +454,14 @@ static void retry_from_main(void *unused)
     MUST(arenas_count() == 3);
 }
 
+/* Arena 3 would be the first that arena_get2 finds. */
 static void retry_from_another(void *unused)
 {
     unsigned order[10];
     (void)unused;
     option_set(OPTION_ARENA_MAX, 3);
     make_arenas(3);
+    exit_thread(&players[2]);
     MUST(arena_acquire(arena_numbered(2)));
     MUST(try_all(arena_numbered(2), order) == 3);
     MUST(order[0] == 2 && order[1] == 1 && order[2] == 3);
@@ -554,8 +556,11 @@ static void be_the_child(void)
     MUST(arena_numbered(3)->is_on_free_list);
     arenas_after_fork();
     MUST(main_arena.attached == 1 && arena_numbered(3)->is_on_free_list);
-    start(&players[10]);
-    MUST(take_and_leave(&players[10]) == 3);
+    /* The sanitizer takes a thread made now for one that it knows already. */
+    if (!UNIT_UNDER_TSAN) {
+        start(&players[10]);
+        MUST(take_and_leave(&players[10]) == 3);
+    }
     find_arena_2_abandoned();
 }
 
@@ -606,8 +611,7 @@ static void have_no_arena(void)
     arenas_after_fork();
     MUST(main_arena.is_abandoned);
     MUST(arena_get() == NULL);
-    MUST(arena_get2(NULL) == NULL);
-    option_set(OPTION_ARENA_MAX, 2);
+    /* What is lost does not count among those that there may be. */
     struct arena *arena = arena_get2(NULL);
     MUST(arena != NULL && arena->number == 2);
     arena_release(arena);

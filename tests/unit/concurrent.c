@@ -295,9 +295,14 @@ static void nothing_must_be_left(void)
     size_t heaps = 0;
     for (unsigned number = 1; number <= arenas_count(); number++) {
         const struct arena *arena = arena_numbered(number);
-        MUST(arena->bins.count == 0 && arena->heap_count <= 1);
-        MUST(arena->top == NULL ||
-             arena->top == heap_first_chunk(arena->heaps));
+        bool is_empty =
+            arena->top == NULL || arena->top == heap_first_chunk(arena->heaps);
+        if (!is_empty || arena->bins.count > 0 || arena->heap_count > 1) {
+            dprintf(2, "arena %u: %zu heaps, %zu free chunks, %zu in depot\n",
+                    number, arena->heap_count, arena->bins.count,
+                    arena->depot.blocks);
+            _exit(1);
+        }
         heaps += arena->heap_count;
     }
     MUST(heaps == heap_count());

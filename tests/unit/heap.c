@@ -459,9 +459,9 @@ static void under_a_small_limit_reserve_little(void *unused)
     MUST(heap != NULL && (uintptr_t)heap % HEAP_MAX_SIZE == 0);
     MUST(heap->reserved == limit / ADDRESS_SPACE_SHARE);
     /* More is had in place. */
-    MUST(heap_grow(heap, 2 << 20, 2 << 20));
-    MUST(heap->reserved >= heap->committed && heap->committed >= 2 << 20);
-    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 2 << 20);
+    MUST(heap_grow(heap, 4 << 20, 4 << 20));
+    MUST(heap->reserved >= heap->committed && heap->committed >= 4 << 20);
+    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 4 << 20);
     MUST(heap_destroy(heap));
 }
 

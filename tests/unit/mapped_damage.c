@@ -33,7 +33,8 @@ static int unmap_all(void **state)
     for (int i = 0; i < CHUNKS; i++) {
         mapped_free(chunks[i]);
     }
-    return mapped_count() == 0 ? 0 : -1;
+    size_t unsettled = table.promised + table.busy;
+    return mapped_count() == 0 && unsettled == 0 ? 0 : -1;
 }
 
 static void table_must_be_sound(void)
@@ -163,6 +164,26 @@ static void a_table_that_is_too_full_is_found(void **state)
     table_must_be_sound();
 }
 
+/* Slots that were promised to a mapping that did not come about. */
+static void no_promise_is_left_over(void **state)
+{
+    struct chunk *same = chunks[1];
+    bool is_zero;
+    (void)state;
+    assert_int_equal(mapped_resize(&same, PTRDIFF_MAX), MAPPED_REFUSED);
+    assert_int_equal(table.promised + table.busy, 0);
+    assert_int_equal(mapped_resize(&same, 100000), MAPPED_OK);
+    assert_int_equal(table.promised + table.busy, 0);
+    assert_int_equal(mapped_resize(&(struct chunk *){NULL}, 1), MAPPED_UNKNOWN);
+    assert_int_equal(table.promised + table.busy, 0);
+    chunks[1] = same;
+    assert_null(mapped_allocate(16, PTRDIFF_MAX, &is_zero));
+    assert_null(mapped_allocate(4096, PTRDIFF_MAX, &is_zero));
+    assert_null(mapped_allocate((size_t)1 << 62, PTRDIFF_MAX, &is_zero));
+    assert_int_equal(table.promised + table.busy, 0);
+    table_must_be_sound();
+}
+
 /* ---- fork in the middle of a change
  * ------------------------------------------ */
 
@@ -244,6 +265,7 @@ int main(void)
         damage_test(an_entry_out_of_reach_is_found),
         damage_test(a_lost_entry_is_found),
         damage_test(a_table_that_is_too_full_is_found),
+        damage_test(no_promise_is_left_over),
         damage_test(the_child_of_a_fork_counts_anew),
     };
     return UNIT_RUN(tests);

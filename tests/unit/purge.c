@@ -155,6 +155,50 @@ static void purge_nothing(void *unused)
     alloc_free(block);
 }
 
+enum {
+    SENT = 150,
+    SENT_SIZE = 6000, /* not so much in all that the sender sorts them */
+};
+
+static char *sent[SENT];
+
+static void free_sent_blocks(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < SENT; i++) {
+        alloc_free(sent[i]);
+    }
+    tcache_flush();
+}
+
+/* Another arena's thread has sent them home, and nobody has looked. */
+static void purge_an_inbox(void *unused)
+{
+    struct owner here, there;
+    struct arena_stats stats;
+    (void)unused;
+    option_set(OPTION_TCACHE_MAX, DEFAULT_TCACHE_MAX);
+    tcache_set_limits();
+    set_the_scene(&here, &there);
+    alloc_free(here.kept);
+    for (int i = 0; i < SENT; i++) {
+        sent[i] = alloc_malloc(SENT_SIZE);
+    }
+    actor_do(&there.actor, free_sent_blocks, NULL);
+    MUST(inbox_has_any(&main_arena.inbox));
+    MUST(purge_everything(0));
+    MUST(!inbox_has_any(&main_arena.inbox) && main_arena.arrivals == NULL);
+    MUST(arena_stats(&main_arena, &stats));
+    MUST(stats.free_chunks == 1 && stats.system_bytes == os_page_size());
+    MUST(all_is_sound());
+}
+
+static void blocks_on_their_way_are_purged_too(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_an_inbox, NULL);
+}
+
 static void purge_a_freed_mapping(void *unused)
 {
     unsigned char in_core;
@@ -239,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_arenas_are_purged),
         cmocka_unit_test(caches_are_purged_too),
+        cmocka_unit_test(blocks_on_their_way_are_purged_too),
         cmocka_unit_test(freed_mappings_are_purged_too),
         cmocka_unit_test(without_free_memory_nothing_is_purged),
         cmocka_unit_test(what_the_kernel_does_not_take_is_not_counted),

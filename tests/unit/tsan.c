@@ -1,6 +1,5 @@
 /*
- * tsan.c - what a program needs to run under the thread sanitizer: it is shown
- * the allocator's mappings, and lets children of fork have threads.
+ * tsan.c - shows the allocator's mappings to the thread sanitizer.
  *
  * The allocator maps and unmaps through syscall(), which the sanitizer does
  * not see. Memory that one thread unmapped and another one mapped again would
@@ -27,7 +26,7 @@ long __wrap_syscall(long number, ...);
 
 __attribute__((visibility("default"))) const char *__tsan_default_options(void)
 {
-    return "die_after_fork=0 atexit_sleep_ms=0";
+    return "atexit_sleep_ms=0"; /* a second for each of many children */
 }
 
 static void map_again(void *start, size_t length, int protection, int flags)
