@@ -70,6 +70,8 @@ static const char *const path_names[PATHS] = {
     [PATH_FREE_STREAM_64] = "free-stream-64",
     [PATH_MALLOC_STREAM_MIXED] = "malloc-stream-mixed",
     [PATH_FREE_STREAM_MIXED] = "free-stream-mixed",
+    [PATH_MALLOC_STREAM_PURE] = "malloc-stream-pure",
+    [PATH_FREE_STREAM_PURE] = "free-stream-pure",
 };
 
 /* ------------------------------------------------------------------------

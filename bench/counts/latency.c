@@ -122,7 +122,7 @@ static inline uint64_t duration(uint64_t before, uint64_t after)
     return all > timing_cost ? all - timing_cost : 0;
 }
 
-__attribute__((noinline, noclone)) static void *empty_call(size_t size)
+__attribute__((noinline)) static void *empty_call(size_t size)
 {
     __asm__ volatile("" : : "r"(size) : "memory");
     return NULL;

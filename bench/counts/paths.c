@@ -13,7 +13,8 @@
  *   miss       the same after all of them were freed: no cache holds so many
  *   overflow   freeing them: no cache has room for so many
  *   stream     one thread allocates batches of 32, another frees them; the two
- *              take turns, so that the figures can be repeated
+ *              take turns, so that the figures can be repeated; the second
+ *              one has allocated something before, or never did (pure)
  */
 #include "../workloads/bench.h"
 #include "../workloads/random.h"
@@ -232,6 +233,7 @@ struct stream {
     sem_t filled, emptied;
     enum path take, give;
     size_t low, high;
+    bool is_pure;
     void *blocks[BATCH];
 };
 
@@ -249,6 +251,9 @@ static enum path path_of_batch(size_t batch, enum path path)
 static void *empty_batches(void *argument)
 {
     struct stream *stream = argument;
+    if (!stream->is_pure) {
+        free(block_require(malloc(stream->low)));
+    }
     for (size_t batch = 0; batch < all_batches(); batch++) {
         sem_wait(&stream->filled);
         for (size_t i = 0; i < BATCH; i++) {
@@ -287,14 +292,28 @@ static void run_thread(void *(*work)(void *), void *argument,
     pthread_join(thread, NULL);
 }
 
-static void count_stream(enum path take, enum path give, size_t low,
-                         size_t high)
+static void count_stream(struct stream stream)
 {
-    struct stream stream = {
-        .take = take, .give = give, .low = low, .high = high};
     sem_init(&stream.filled, 0, 0);
     sem_init(&stream.emptied, 0, 0);
     run_thread(empty_batches, &stream, fill_batches);
+}
+
+static void count_streams(void)
+{
+    count_stream((struct stream){.take = PATH_MALLOC_STREAM_64,
+                                 .give = PATH_FREE_STREAM_64,
+                                 .low = 64,
+                                 .high = 64});
+    count_stream((struct stream){.take = PATH_MALLOC_STREAM_MIXED,
+                                 .give = PATH_FREE_STREAM_MIXED,
+                                 .low = 16,
+                                 .high = 256});
+    count_stream((struct stream){.take = PATH_MALLOC_STREAM_PURE,
+                                 .give = PATH_FREE_STREAM_PURE,
+                                 .low = 64,
+                                 .high = 64,
+                                 .is_pure = true});
 }
 
 /* The mass first, while the allocator has nothing of that size; what needs a
@@ -314,7 +333,6 @@ int main(int argc, char **argv)
     count_realloc();
     count_random(PATH_MALLOC_RANDOM, PATH_FREE_RANDOM);
     run_thread(count_random_in_thread, NULL, NULL);
-    count_stream(PATH_MALLOC_STREAM_64, PATH_FREE_STREAM_64, 64, 64);
-    count_stream(PATH_MALLOC_STREAM_MIXED, PATH_FREE_STREAM_MIXED, 16, 256);
+    count_streams();
     return 0;
 }

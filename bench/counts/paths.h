@@ -33,6 +33,8 @@ enum path {
     PATH_FREE_STREAM_64,
     PATH_MALLOC_STREAM_MIXED,
     PATH_FREE_STREAM_MIXED,
+    PATH_MALLOC_STREAM_PURE,
+    PATH_FREE_STREAM_PURE,
     PATHS,
     NOT_COUNTED = PATHS /* no path: a call without markers */
 };
