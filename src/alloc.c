@@ -78,7 +78,8 @@ static struct request make_request(size_t alignment, size_t bytes)
         .alignment = alignment,
         .chunk_size = request_to_chunk_size(bytes),
     };
-    if (alignment <= MALLOC_ALIGNMENT && bytes < tcache_limits.request) {
+    if (alignment <= MALLOC_ALIGNMENT &&
+        bytes < tcache_limit(&tcache_limits.request)) {
         request.size_class = class_serving(request.chunk_size);
         request.chunk_size = class_size(request.size_class);
     }
@@ -288,7 +289,8 @@ static void free_in_arena(struct arena *arena, void *mem)
 static bool free_into_cache(struct arena *arena, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
-    if (!tcache_serves(arena) || chunk_low(chunk) >= tcache_limits.low) {
+    if (!tcache_serves(arena) ||
+        chunk_low(chunk) >= tcache_low_limit(&tcache_limits.low)) {
         return false;
     }
     chunk_verify_word(arena, chunk, where_free);
@@ -301,6 +303,10 @@ void alloc_free(void *mem)
 {
     if (tcache_free(mem) || tcache_free_remote(mem)) {
         return;
+    }
+    if (unlikely(arenas_thread_is_new())) {
+        /* It may go on to free what others have allocated. */
+        life_start_thread();
     }
     verify_alignment(mem, where_free);
     struct arena *arena = arena_of(mem);

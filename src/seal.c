@@ -13,18 +13,50 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-/* Two threads that come here at once store the same values. The word's key has
- * a bit above those that a word can have, so that no product is zero. */
-void seal_prepare(void)
+enum {
+    KEYS_MISSING = 0,
+    KEYS_IN_THE_MAKING = 1,
+    KEYS_READY = 2,
+};
+
+static uint32_t keys_state;
+
+/* The word's key has a bit above those that a word can have, so that no product
+ * is zero. */
+static void make_keys(void)
 {
     uint64_t random[2];
-    if (likely(__atomic_load_n(&seal_keys.address, __ATOMIC_ACQUIRE) != 0)) {
-        return;
-    }
     os_random_bytes(random);
-    seal_keys.word = mix(random[1]) | (uint64_t)1 << 40;
     uint64_t states = mix(random[0] + random[1]);
+    seal_keys.word = mix(random[1]) | (uint64_t)1 << 40;
     seal_keys.cached = (uint32_t)states | 1;
     seal_keys.freed = ((uint32_t)(states >> 32) | 2) & ~1u;
-    __atomic_store_n(&seal_keys.address, mix(random[0]) | 1, __ATOMIC_RELEASE);
+    seal_keys.address = mix(random[0]) | 1;
+}
+
+/* One thread makes the keys, others that come meanwhile wait for a few dozen
+ * instructions. In a child of fork the maker may be gone; since the random
+ * bytes are the same, any other makes the same keys. */
+PTM_COLD static void prepare_once(void)
+{
+    uint32_t state = KEYS_MISSING;
+    bool is_maker =
+        __atomic_compare_exchange_n(&keys_state, &state, KEYS_IN_THE_MAKING,
+                                    false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
+    for (int i = 0; !is_maker && i < LOCK_SPINS * LOCK_SPINS; i++) {
+        if (__atomic_load_n(&keys_state, __ATOMIC_ACQUIRE) == KEYS_READY) {
+            return;
+        }
+        os_pause();
+    }
+    make_keys();
+    __atomic_store_n(&keys_state, KEYS_READY, __ATOMIC_RELEASE);
+}
+
+void seal_prepare(void)
+{
+    if (unlikely(__atomic_load_n(&keys_state, __ATOMIC_ACQUIRE) !=
+                 KEYS_READY)) {
+        prepare_once();
+    }
 }

@@ -249,7 +249,8 @@ bool tcache_free_remote(void *mem)
     uint32_t seal = chunk_seal_in_use(chunk, low);
     /* A direct mapping may lie in the 64 MiB of a heap that reserved less; its
      * size field is 0. */
-    if (unlikely(chunk_seal(chunk) != seal || low >= tcache_limits.low ||
+    if (unlikely(chunk_seal(chunk) != seal ||
+                 low >= tcache_low_limit(&tcache_limits.low) ||
                  low < MIN_CHUNK_SIZE)) {
         return false;
     }

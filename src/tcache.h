@@ -86,6 +86,16 @@ extern struct tcache_limits {
     uint32_t low;       /* ... and below this are cached at all */
 } tcache_limits;
 
+static inline size_t tcache_limit(const size_t *limit)
+{
+    return __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t tcache_low_limit(const uint32_t *limit)
+{
+    return __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
 #define TCACHE_END ((void *)1)
 
 static inline void **tcache_slot(struct tcache *cache, size_t offset)
@@ -105,9 +115,9 @@ PTM_INLINE void *tcache_malloc(size_t request)
 {
     struct tcache *cache = tcache_self();
     size_t size_class;
-    if (likely(request - 9 < tcache_limits.small_span)) {
+    if (likely(request - 9 < tcache_limit(&tcache_limits.small_span))) {
         size_class = (request + 23) / MALLOC_ALIGNMENT;
-    } else if (likely(request < tcache_limits.request)) {
+    } else if (likely(request < tcache_limit(&tcache_limits.request))) {
         size_class = tcache_class_of(request);
     } else {
         return NULL;
@@ -137,8 +147,8 @@ PTM_INLINE bool tcache_free(void *mem)
         return false;
     }
     size_t size_class = low / MALLOC_ALIGNMENT;
-    if (unlikely(low >= tcache_limits.small_low)) {
-        if (low >= tcache_limits.low) {
+    if (unlikely(low >= tcache_low_limit(&tcache_limits.small_low))) {
+        if (low >= tcache_low_limit(&tcache_limits.low)) {
             return false;
         }
         size_class = class_joined_by(word_size(low));
@@ -162,7 +172,8 @@ bool tcache_free_remote(void *mem);
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
     const struct chunk *chunk = mem2chunk(mem);
-    if (unlikely(owner_of(chunk) == 0 || request >= tcache_limits.request)) {
+    if (unlikely(owner_of(chunk) == 0 ||
+                 request >= tcache_limit(&tcache_limits.request))) {
         return false;
     }
     uint32_t low = chunk_low(chunk);
