@@ -4,7 +4,7 @@
  *
  * caches: on
  *
- * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
+ * expect: ptm: heap: broken chain of freed blocks: address ADDR, arena 1
  */
 #include "crime.h"
 
