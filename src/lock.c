@@ -4,35 +4,58 @@
 
 PTM_TLS unsigned lock_ranks_held;
 
-/* The generation counts forks on the way from the first process to this one.
+/* `process` holds the number of the process in its high half and, in its low
+ * half, how many forks there were on the way from the first process to it: the
+ * generation. Both change together, so a fork is counted once, whoever notes it
+ * first.
  *
- * `witness` points to a word that the kernel zeroes in every child (and not
- * in one made by vfork, which shares it). 1 says that the generation is this
- * process's. Written by a child's first waiter or its fork handler; at that
- * time the child has one thread, or, after a bare clone without handlers, a
- * few, of which the exchange picks one. */
+ * `witness` points to a word that the kernel zeroes in every child (and not in
+ * one made by vfork, which shares it). It spares a waiter the question which
+ * process this is; where the kernel, or who plays its part, takes the order to
+ * wipe it and does not, the fork handler still asks. */
 static struct {
-    uint32_t generation;
+    uint64_t process;
     uint32_t *witness;
 } forks;
 
+static void note_process(void)
+{
+    uint32_t number = os_process();
+    uint64_t before = __atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
+    uint64_t now;
+    do {
+        if (before >> 32 == number) {
+            return;
+        }
+        now = (uint64_t)number << 32 | (uint32_t)(before + 1);
+    } while (!__atomic_compare_exchange_n(&forks.process, &before, now, false,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
+/* A witness of 1 was written after the process was noted. */
 static uint16_t current_generation(void)
 {
     uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
-    if (witness != NULL &&
-        __atomic_exchange_n(witness, 1, __ATOMIC_ACQ_REL) == 0) {
-        __atomic_add_fetch(&forks.generation, 1, __ATOMIC_RELEASE);
+    if (witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0) {
+        note_process();
+        __atomic_store_n(witness, 1, __ATOMIC_RELEASE);
     }
-    return (uint16_t)__atomic_load_n(&forks.generation, __ATOMIC_ACQUIRE);
+    return (uint16_t)__atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
 }
 
 void lock_note_fork(void)
 {
-    uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
-    if (witness == NULL) {
-        __atomic_add_fetch(&forks.generation, 1, __ATOMIC_RELEASE);
-    }
-    current_generation();
+    note_process();
+}
+
+/* Until a process has its second thread, no lock can be lost in a fork: the
+ * first process that has one may call itself the first of all. */
+static void adopt_process(void)
+{
+    uint64_t none = 0;
+    __atomic_compare_exchange_n(&forks.process, &none,
+                                (uint64_t)os_process() << 32, false,
+                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 void lock_watch_forks(void)
@@ -40,6 +63,7 @@ void lock_watch_forks(void)
     if (__atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE) != NULL) {
         return;
     }
+    adopt_process();
     uint32_t *word = os_map_wiped_on_fork(os_page_size());
     if (word == NULL) {
         return;

@@ -73,6 +73,9 @@ bool os_is_secure(void);
 /* Sixteen bytes that the kernel drew for this process when it started. */
 void os_random_bytes(uint64_t random[2]);
 
+/* The number of this process. */
+uint32_t os_process(void);
+
 /* A clock that never goes back, good to some ten milliseconds and cheap. */
 uint64_t os_milliseconds(void);
 

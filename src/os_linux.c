@@ -374,6 +374,11 @@ void os_random_bytes(uint64_t random[2])
     }
 }
 
+uint32_t os_process(void)
+{
+    return (uint32_t)quiet_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 uint64_t os_milliseconds(void)
 {
     struct timespec now = {0};

@@ -92,8 +92,7 @@ static bool is_all(const void *mem, size_t from, size_t to, unsigned char byte)
     return true;
 }
 
-/* ---- which level
- * ------------------------------------------------------------- */
+/* ---- which level -------------------------------------------------------- */
 
 static void large_requests_are_mapped(void **state)
 {
@@ -183,8 +182,7 @@ static void the_largest_blocks_of_a_heap(void **state)
     assert_true(was_mapped);
 }
 
-/* ---- when a level has nothing left
- * -------------------------------------------- */
+/* ---- when a level has nothing left -------------------------------------- */
 
 static void map_after_all(void *unused)
 {
@@ -308,8 +306,7 @@ static void nothing_is_left_and_errno_is_alone(void **state)
     assert_int_equal(errno, 77);
 }
 
-/* ---- zeroes
- * --------------------------------------------------------------------- */
+/* ---- zeroes ------------------------------------------------------------- */
 
 static void cleared_blocks_are_zero(void **state)
 {
@@ -359,8 +356,7 @@ static void perturbed_memory_is_filled(void **state)
     }
 }
 
-/* ---- resizing
- * ---------------------------------------------------------------------- */
+/* ---- resizing ----------------------------------------------------------- */
 
 static void contents_survive_every_way(void **state)
 {
@@ -444,8 +440,7 @@ static void a_refused_mremap_is_no_end(void **state)
     alloc_free(moved);
 }
 
-/* ---- threads and fork
- * --------------------------------------------------------------- */
+/* ---- threads and fork --------------------------------------------------- */
 
 static void allocate_once(void *unused)
 {
@@ -529,8 +524,7 @@ static void blocks_of_a_lost_arena_can_be_read(void **state)
     child_must_succeed(fork_while_main_is_held, NULL);
 }
 
-/* ---- crimes: the words, here; every kind of them, in tests/misuse
- * ------------ */
+/* ---- crimes: the words, here; every kind of them, in tests/misuse ------- */
 
 static void free_it(void *mem)
 {

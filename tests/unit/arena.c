@@ -1,7 +1,7 @@
 /*
- * arena.c - chunks are carved, split, merged, resized and aligned; top grows
- * and is closed; heaps come and go. After each step the whole arena is
- * checked.
+ * arena.c - chunks are carved, split and merged; top grows and is closed; heaps
+ * come and go; blocks wait for caches. After each step the whole arena is
+ * checked. See arena_shape.c and arena_trim.c for the rest.
  */
 #define _GNU_SOURCE
 #include "own_arena.h"
@@ -10,46 +10,7 @@
 #include "faulty_syscall.h"
 #include "rng.h"
 
-/* All bytes that the program may write, with a pattern that is not zero. */
-static void fill(struct chunk *chunk, unsigned char with)
-{
-    memset(chunk2mem(chunk), with, usable_size_of(chunk_size(chunk)));
-}
-
-static bool is_filled(const struct chunk *chunk, size_t size,
-                      unsigned char with)
-{
-    const unsigned char *bytes = chunk2mem(chunk);
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != with) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* `size` bytes, and a chunk in use behind them. */
-static struct chunk *take_fenced(size_t size)
-{
-    struct chunk *chunk = take(size);
-    take(MIN_CHUNK_SIZE);
-    return chunk;
-}
-
-static void give_any(void *chunk)
-{
-    give(chunk);
-}
-
-static struct chunk *only_free_chunk(void)
-{
-    unsigned position = 0;
-    MUST(own.bins.count == 1);
-    return bins_first_from(&own.bins, &position);
-}
-
-/* ---- carving ---------------------------------------------------------------
- */
+/* ---- carving ------------------------------------------------------------ */
 
 static void chunks_follow_each_other(void **state)
 {
@@ -167,8 +128,7 @@ static void no_chunk_is_larger_than_a_heap(void **state)
     assert_true(own_is_empty());
 }
 
-/* ---- splitting and merging
- * --------------------------------------------------- */
+/* ---- splitting and merging ---------------------------------------------- */
 
 static void a_free_chunk_is_split(void **state)
 {
@@ -264,20 +224,7 @@ static void a_merged_chunk_is_remembered_as_free(void **state)
                      (size_t)chunk2mem(second));
 }
 
-/* ---- what is known to be zero
- * ------------------------------------------------ */
-
-static bool is_zero_behind(const struct chunk *chunk, const char *from)
-{
-    const char *mem = chunk2mem(chunk);
-    size_t usable = usable_size_of(chunk_size(chunk));
-    for (size_t i = 0; i < usable; i++) {
-        if (mem + i >= from && mem[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
+/* ---- what is known to be zero ------------------------------------------- */
 
 static void fresh_memory_is_known_to_be_zero(void **state)
 {
@@ -313,8 +260,7 @@ static void used_memory_is_not(void **state)
     assert_true(own.zero_from >= end);
 }
 
-/* ---- a full heap is closed
- * ------------------------------------------------------ */
+/* ---- a full heap is closed ---------------------------------------------- */
 
 /* Two chunks that fill a heap, but for a top of `left` bytes. */
 static void fill_heap(size_t left, struct chunk *chunks[2])
@@ -460,195 +406,7 @@ static void a_heap_that_cannot_be_returned_serves_on(void **state)
     assert_true(own_is_sound());
 }
 
-/* ---- alignment
- * ---------------------------------------------------------------- */
-
-enum {
-    ALIGNED = 60,
-};
-
-/* Everything before and behind the block is the arena's again. */
-static void alignment_loses_nothing(void **state)
-{
-    (void)state;
-    for (size_t alignment = 32; alignment <= 1 << 20; alignment *= 2) {
-        struct chunk *chunks[ALIGNED];
-        for (int i = 0; i < ALIGNED; i++) {
-            size_t size = 32 + 16 * (size_t)(i % 11);
-            chunks[i] = take_aligned(alignment, size);
-            assert_int_equal((uintptr_t)chunk2mem(chunks[i]) % alignment, 0);
-            assert_true(chunk_size(chunks[i]) >= size);
-            assert_true(chunk_size(chunks[i]) < size + MIN_CHUNK_SIZE);
-            fill(chunks[i], 0xff);
-            if (i % 8 == 0) {
-                take(48); /* moves the next one off its place */
-                assert_true(own_is_sound());
-            }
-        }
-        assert_true(own_is_sound());
-        for (int i = 0; i < ALIGNED; i++) {
-            give(chunks[(i * 7) % ALIGNED]);
-        }
-        assert_true(own_is_sound());
-        own_end(NULL);
-        own_begin(NULL);
-    }
-}
-
-static void aligned_blocks_leave_an_empty_arena(void **state)
-{
-    (void)state;
-    for (size_t alignment = 32; alignment <= 1 << 20; alignment *= 2) {
-        struct chunk *first = take_aligned(alignment, 112);
-        struct chunk *second = take_aligned(alignment, 4096);
-        assert_true(own_is_sound());
-        give(first);
-        give(second);
-        assert_true(own_is_empty());
-        assert_true(own_is_sound());
-    }
-}
-
-/* Out of a bin, from each place that a chunk may begin at. */
-static void a_free_chunk_serves_an_alignment(void **state)
-{
-    (void)state;
-    for (size_t before = 32; before < 32 + 512; before += 16) {
-        struct chunk *front = take(before);
-        struct chunk *chunk = take_fenced(2048);
-        give(chunk);
-        struct chunk *aligned = take_aligned(256, 512);
-        assert_in_range((uintptr_t)aligned, (uintptr_t)chunk,
-                        (uintptr_t)chunk + 2048 - 512);
-        assert_int_equal((uintptr_t)chunk2mem(aligned) % 256, 0);
-        assert_in_range(chunk_size(aligned), 512, 528);
-        assert_int_equal(own.bins.bytes, 2048 - chunk_size(aligned));
-        assert_true(own_is_sound());
-        fill(aligned, 0xff);
-        give(aligned);
-        assert_ptr_equal(only_free_chunk(), chunk);
-        assert_int_equal(own.bins.bytes, 2048);
-        give(front);
-        assert_true(own_is_sound());
-        own_end(NULL);
-        own_begin(NULL);
-    }
-}
-
-/* ---- resizing
- * ------------------------------------------------------------------ */
-
-static void a_block_grows_into_the_free_chunk_behind(void **state)
-{
-    static const struct {
-        size_t asked, got;
-    } cases[] = {
-        {128, 128}, {256, 256}, {480, 480}, {496, 512}, {512, 512},
-    };
-    (void)state;
-    for (size_t i = 0; i < count_of(cases); i++) {
-        struct chunk *chunk = take(112);
-        struct chunk *behind = take_fenced(400);
-        fill(chunk, 7);
-        give(behind);
-        assert_true(resize(chunk, cases[i].asked));
-        assert_int_equal(chunk_size(chunk), cases[i].got);
-        assert_int_equal(own.bins.bytes, 512 - cases[i].got);
-        assert_true(is_filled(chunk, 104, 7));
-        fill(chunk, 8);
-        assert_true(own_is_sound());
-        own_end(NULL);
-        own_begin(NULL);
-    }
-}
-
-static void a_block_grows_into_top(void **state)
-{
-    (void)state;
-    struct chunk *chunk = take(112);
-    fill(chunk, 7);
-    size_t room = chunk_size(own.top);
-    assert_true(resize(chunk, 128));
-    assert_int_equal(chunk_size(chunk), 128);
-    assert_int_equal(chunk_size(own.top), room - 16);
-    assert_true(own_is_sound());
-    assert_true(resize(chunk, 112 + room - MIN_CHUNK_SIZE));
-    assert_int_equal(chunk_size(own.top), MIN_CHUNK_SIZE);
-    assert_int_equal(own.system_bytes, HEAP_GROW_MIN);
-    assert_true(own_is_sound());
-    assert_true(resize(chunk, 10 << 20));
-    assert_int_equal(chunk_size(chunk), 10 << 20);
-    assert_true(own.system_bytes > 10 << 20);
-    assert_true(is_filled(chunk, 104, 7));
-    fill(chunk, 8);
-    assert_true(own_is_sound());
-    /* What lies behind top's header now is new, and known to be zero. */
-    struct chunk *next = take(4096);
-    assert_ptr_equal(own.zero_from, chunk2mem(next));
-    assert_true(is_zero_behind(next, own.zero_from));
-}
-
-static void a_block_that_cannot_grow_is_as_it_was(void **state)
-{
-    const struct faulty_plan no_memory = {
-        .kinds = FAULTY_MPROTECT, .first = 1, .how_many = FAULTY_FOR_EVER};
-    (void)state;
-    struct chunk *chunk = take(112);
-    struct chunk *behind = take(64);
-    struct chunk *last = take(112);
-    fill(chunk, 7);
-    fill(last, 7);
-    assert_false(resize(chunk, 128)); /* in use behind */
-    assert_int_equal(chunk_size(chunk), 112);
-    give(behind);
-    assert_false(resize(chunk, 192)); /* 176 is all there is */
-    assert_int_equal(chunk_size(chunk), 112);
-    assert_int_equal(own.bins.bytes, 64);
-    assert_true(own_is_sound());
-    faulty_use(&no_memory);
-    assert_false(resize(last, 112 + chunk_size(own.top)));
-    faulty_use(NULL);
-    assert_int_equal(chunk_size(last), 112);
-    assert_false(resize(last, HEAP_MAX_SIZE));
-    assert_int_equal(chunk_size(last), 112);
-    assert_true(is_filled(chunk, 104, 7));
-    assert_true(is_filled(last, 104, 7));
-    assert_true(own_is_sound());
-}
-
-static void a_block_shrinks_where_it_is(void **state)
-{
-    (void)state;
-    struct chunk *chunk = take_fenced(1024);
-    fill(chunk, 7);
-    assert_true(resize(chunk, 1024));
-    assert_true(resize(chunk, 1008)); /* 16 bytes are no chunk */
-    assert_int_equal(chunk_size(chunk), 1024);
-    assert_int_equal(own.bins.count, 0);
-    assert_true(resize(chunk, 992));
-    assert_int_equal(chunk_size(chunk), 992);
-    assert_int_equal(own.bins.bytes, 32);
-    assert_true(own_is_sound());
-    assert_true(resize(chunk, 32)); /* the rests merge */
-    assert_int_equal(chunk_size(chunk), 32);
-    assert_int_equal(chunk_size(only_free_chunk()), 992);
-    assert_true(is_filled(chunk, 24, 7));
-    assert_true(own_is_sound());
-}
-
-static void the_last_block_shrinks_into_top(void **state)
-{
-    (void)state;
-    struct chunk *chunk = take(4096);
-    size_t room = chunk_size(own.top);
-    assert_true(resize(chunk, 96));
-    assert_int_equal(chunk_size(own.top), room + 4000);
-    assert_ptr_equal(own.top, chunk_next(chunk));
-    assert_int_equal(own.bins.count, 0);
-    assert_true(own_is_sound());
-}
-
-/* ---- blocks that wait for caches ------------------------------------ */
+/* ---- blocks that wait for caches ---------------------------------------- */
 
 enum {
     WAITING_SIZE = 6144,
@@ -743,126 +501,7 @@ static void new_blocks_come_cached(void **state)
     assert_true(own_is_sound());
 }
 
-/* ---- memory goes back
- * ------------------------------------------------------------ */
-
-static void a_small_dirty_top_is_kept(void **state)
-{
-    (void)state;
-    struct chunk *chunk = take(DEFAULT_TRIM_THRESHOLD - 64);
-    size_t system = own.system_bytes;
-    give(chunk);
-    assert_int_equal(own.system_bytes, system);
-    assert_true(own_is_sound());
-}
-
-static void a_large_dirty_top_is_returned(void **state)
-{
-    (void)state;
-    struct chunk *chunk = take(DEFAULT_TRIM_THRESHOLD);
-    fill(chunk, 1);
-    give(chunk);
-    assert_int_equal(own.system_bytes, os_page_size());
-    assert_true(own_is_sound());
-    /* What comes next from there is zero, and said to be. */
-    chunk = take(8192);
-    assert_true((uintptr_t)own.zero_from < (uintptr_t)chunk_next(chunk));
-    assert_true(is_zero_behind(chunk, own.zero_from));
-}
-
-static void the_threshold_and_the_pad_are_options(void **state)
-{
-    (void)state;
-    option_set(OPTION_TRIM_THRESHOLD, 100000);
-    option_set(OPTION_TOP_PAD, 40000);
-    struct chunk *chunk = take(200000);
-    size_t first = (size_t)((char *)chunk - (char *)own.heaps);
-    fill(chunk, 1);
-    give(chunk);
-    option_set(OPTION_TOP_PAD, 0);
-    option_set(OPTION_TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD);
-    assert_int_equal(own.system_bytes,
-                     round_up(first + MIN_CHUNK_SIZE + 40000, os_page_size()));
-    assert_true(own_is_sound());
-}
-
-/* A quarter of what is in use may lie idle besides. */
-static void who_holds_much_may_keep_more(void **state)
-{
-    const size_t live = 40 << 20;
-    (void)state;
-    take(live);
-    size_t most = DEFAULT_TRIM_THRESHOLD + live / TRIM_LIVE_SHARE;
-    struct chunk *chunk = take(most - 4096);
-    size_t system = own.system_bytes;
-    give(chunk);
-    assert_int_equal(own.system_bytes, system);
-    chunk = take(most + 4096);
-    system = own.system_bytes;
-    give(chunk);
-    assert_true(own.system_bytes < system - most + 8192);
-    assert_true(own_is_sound());
-}
-
-static void a_refused_trim_changes_nothing(void **state)
-{
-    const struct faulty_plan no_memory = {
-        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
-    (void)state;
-    struct chunk *chunk = take(2 * DEFAULT_TRIM_THRESHOLD);
-    size_t system = own.system_bytes;
-    faulty_use(&no_memory);
-    give(chunk);
-    assert_int_equal(faulty_calls_refused(), 1);
-    faulty_use(NULL);
-    assert_int_equal(own.system_bytes, system);
-    assert_true(own_is_sound());
-    assert_true(own_is_empty());
-}
-
-static void trimming_on_request(void **state)
-{
-    const size_t page = os_page_size();
-    (void)state;
-    assert_false(trim(0));
-    struct chunk *chunk = take_fenced(10 * page);
-    fill(chunk, 1);
-    give(chunk);
-    assert_true(trim(20000));
-    size_t top_at = (size_t)((char *)own.top - (char *)own.heaps);
-    assert_int_equal(own.system_bytes,
-                     round_up(top_at + MIN_CHUNK_SIZE + 20000, page));
-    /* The pages inside of the free chunk are gone, and its ends are there. */
-    unsigned char *bytes = (unsigned char *)chunk;
-    size_t zero = 0;
-    for (size_t i = sizeof *chunk; i < 10 * page; i++) {
-        zero += bytes[i] == 0;
-    }
-    assert_true(zero >= 9 * page);
-    assert_true(own_is_sound());
-    assert_true(trim(0));
-    assert_int_equal(own.system_bytes, round_up(top_at + MIN_CHUNK_SIZE, page));
-    assert_true(own_is_sound());
-}
-
-static void a_pad_may_be_of_any_size(void **state)
-{
-    static const size_t pads[] = {SIZE_MAX, SIZE_MAX - 31, SIZE_MAX - 32,
-                                  SIZE_MAX - 100000, (size_t)1 << 63};
-    (void)state;
-    struct chunk *chunk = take(200000);
-    fill(chunk, 1);
-    size_t system = own.system_bytes;
-    for (size_t i = 0; i < count_of(pads); i++) {
-        assert_false(trim(pads[i]));
-        assert_int_equal(own.system_bytes, system);
-        assert_true(own_is_sound());
-        assert_true(is_filled(chunk, 200000 - 8, 1));
-    }
-}
-
-/* ---- anything at all
- * ------------------------------------------------------------ */
+/* ---- anything at all ---------------------------------------------------- */
 
 enum {
     BLOCKS = 150,
@@ -972,24 +611,9 @@ int main(void)
         arena_test(the_old_heap_serves_on),
         arena_test(empty_heaps_leave_the_list),
         arena_test(a_heap_that_cannot_be_returned_serves_on),
-        arena_test(alignment_loses_nothing),
-        arena_test(aligned_blocks_leave_an_empty_arena),
-        arena_test(a_free_chunk_serves_an_alignment),
-        arena_test(a_block_grows_into_the_free_chunk_behind),
-        arena_test(a_block_grows_into_top),
-        arena_test(a_block_that_cannot_grow_is_as_it_was),
-        arena_test(a_block_shrinks_where_it_is),
-        arena_test(the_last_block_shrinks_into_top),
         arena_test(what_waits_is_taken_back_in_need),
         arena_test(arrivals_are_sorted_into_the_depot),
         arena_test(new_blocks_come_cached),
-        arena_test(a_small_dirty_top_is_kept),
-        arena_test(a_large_dirty_top_is_returned),
-        arena_test(the_threshold_and_the_pad_are_options),
-        arena_test(who_holds_much_may_keep_more),
-        arena_test(a_refused_trim_changes_nothing),
-        arena_test(trimming_on_request),
-        arena_test(a_pad_may_be_of_any_size),
         arena_test(random_steps_keep_blocks_and_arena_whole),
     };
     return UNIT_RUN(tests);

@@ -121,8 +121,7 @@ static void in_fork(void (*body)(void))
     trial_child_must_succeed(child);
 }
 
-/* ---- the first arena -------------------------------------------------------
- */
+/* ---- the first arena ---------------------------------------------------- */
 
 static void meet_the_main_arena(void *unused)
 {
@@ -166,8 +165,7 @@ static void threads_are_counted(void **state)
     child_must_succeed(note_threads, NULL);
 }
 
-/* ---- contention
- * -------------------------------------------------------------- */
+/* ---- contention --------------------------------------------------------- */
 
 static void contend_for_main(void *unused)
 {
@@ -221,8 +219,7 @@ static void a_thread_moves_away_from_contention(void **state)
     child_must_succeed(be_driven_out, NULL);
 }
 
-/* ---- bounds
- * -------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------- */
 
 /* All `most` arenas are held. One more thread gets none before one of them is
  * free, and then one of these. */
@@ -315,8 +312,7 @@ static void without_memory_arenas_are_shared(void **state)
     child_must_succeed(be_refused_an_arena, NULL);
 }
 
-/* ---- threads end
- * ------------------------------------------------------------------ */
+/* ---- threads end -------------------------------------------------------- */
 
 static void leave_and_come_back(void *unused)
 {
@@ -417,8 +413,7 @@ static void an_arena_that_is_moved_away_from_is_free(void **state)
     child_must_succeed(move_away, NULL);
 }
 
-/* ---- an arena that has nothing left
- * ------------------------------------------- */
+/* ---- an arena that has nothing left ------------------------------------- */
 
 static bool is_free(unsigned number)
 {
@@ -526,14 +521,14 @@ static void each_arena_is_tried_once(void **state)
     child_must_succeed(retry_with_one_that_is_held, NULL);
 }
 
-/* ---- fork
- * ------------------------------------------------------------------------- */
+/* ---- fork --------------------------------------------------------------- */
 
 /* Whatever the child asks for, arena 2 is not given. */
 static void find_arena_2_abandoned(void)
 {
     unsigned order[10];
     MUST(arena_numbered(2)->is_abandoned);
+    MUST(arena_numbered(2)->lock.state == LOCK_DEAD);
     MUST(!arena_acquire(arena_numbered(2)));
     MUST(!main_arena.is_abandoned && !arena_numbered(3)->is_abandoned);
     MUST(arena_get() == &main_arena);

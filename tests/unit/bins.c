@@ -77,8 +77,7 @@ static void must_be_empty(void)
     assert_int_equal(position, BIN_POSITIONS);
 }
 
-/* ---- what a search finds --------------------------------------------------
- */
+/* ---- what a search finds ------------------------------------------------ */
 
 static void empty_bins_give_nothing(void **state)
 {
@@ -221,8 +220,7 @@ static void a_search_is_bounded(void **state)
     assert_int_equal(bins.count, 1 + BIN_PEEK_LIMIT);
 }
 
-/* ---- against a model ------------------------------------------------------
- */
+/* ---- against a model ---------------------------------------------------- */
 
 enum {
     CHUNKS = 300,
@@ -331,8 +329,7 @@ static void random_steps_agree_with_a_model(void **state)
     }
 }
 
-/* ---- for those who look at every bin ---------------------------------------
- */
+/* ---- for those who look at every bin ------------------------------------ */
 
 static void positions_rise_with_sizes(void **state)
 {
@@ -380,8 +377,7 @@ static void maps_that_disagree_are_noticed(void **state)
     assert_false(bins_maps_agree(&bins));
 }
 
-/* ---- overwritten links and words -------------------------------------------
- */
+/* ---- overwritten links and words ---------------------------------------- */
 
 /* Three chunks of one bin; the middle one is what the bodies below spoil. */
 static struct chunk *first, *middle, *last;

@@ -48,8 +48,7 @@ struct block {
 static _Atomic(struct block *) mailboxes[MAILBOXES];
 static atomic_bool is_over;
 
-/* ---- blocks
- * ------------------------------------------------------------------ */
+/* ---- blocks ------------------------------------------------------------- */
 
 /* Of a large block only the ends are written: it is the allocator that is
  * under test, not the memory. */
@@ -134,8 +133,7 @@ static struct block *resize_block(struct block *block, struct rng *rng)
     return block;
 }
 
-/* ---- workers
- * ------------------------------------------------------------------ */
+/* ---- workers ------------------------------------------------------------ */
 
 static void step(struct block **slot, struct rng *rng)
 {
@@ -173,8 +171,7 @@ static void *work(void *seed)
     return NULL;
 }
 
-/* ---- one that looks after all
- * ------------------------------------------------- */
+/* ---- one that looks after all ------------------------------------------- */
 
 static void must_be_sound(void)
 {
@@ -233,8 +230,7 @@ static void *look_after(void *unused)
     return unused;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------- */
 
 static void get_arena(void *arena)
 {

@@ -68,8 +68,7 @@ static int no_heap_is_left(void **state)
     return heap_count() == 0 ? 0 : -1;
 }
 
-/* ---- creating ---------------------------------------------------------------
- */
+/* ---- creating ----------------------------------------------------------- */
 
 static void a_heap_is_aligned_tagged_and_writable(void **state)
 {
@@ -142,8 +141,7 @@ static void touched_only_rises(void **state)
     assert_true(heap_destroy(heap));
 }
 
-/* ---- places ---------------------------------------------------------------
- */
+/* ---- places ------------------------------------------------------------- */
 
 static void heaps_lie_side_by_side(void **state)
 {
@@ -251,8 +249,7 @@ static void slack_that_cannot_be_cut_off_is_given_back(void **state)
     }
 }
 
-/* ---- less than was asked for -----------------------------------------------
- */
+/* ---- less than was asked for -------------------------------------------- */
 
 static struct faulty_plan no_reservation_from(size_t least)
 {
@@ -344,8 +341,7 @@ static void when_nothing_can_be_committed_nothing_is_kept(void **state)
     assert_int_equal(address_space(), before);
 }
 
-/* ---- growing ---------------------------------------------------------------
- */
+/* ---- growing ------------------------------------------------------------ */
 
 static void a_heap_grows_by_what_is_wanted(void **state)
 {
@@ -477,8 +473,7 @@ static void a_limit_on_address_space_makes_heaps_small(void **state)
     child_must_succeed(under_a_small_limit_reserve_little, NULL);
 }
 
-/* ---- shrinking and the end
- * --------------------------------------------------- */
+/* ---- shrinking and the end ---------------------------------------------- */
 
 static void what_is_shrunk_comes_back_zero(void **state)
 {

@@ -530,7 +530,7 @@ static void chunks_that_bins_do_not_have_are_found(void **state)
     must_be_sound();
 }
 
-/* ---- the depot --------------------------------------------------------- */
+/* ---- the depot ---------------------------------------------------------- */
 
 enum {
     IN_DEPOT = 100, /* more than one magazine */

@@ -27,7 +27,7 @@ static uint32_t state_of(const struct lock *lock)
     return __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
 }
 
-/* ---- one process --------------------------------------------------------- */
+/* ---- one process -------------------------------------------------------- */
 
 static void a_lock_is_free_held_and_free_again(void **state)
 {
@@ -171,8 +171,7 @@ static void two_sleepers_wake_one_after_the_other(void **state)
     }
 }
 
-/* ---- ranks and owners ------------------------------------------------------
- */
+/* ---- ranks and owners --------------------------------------------------- */
 
 static void take_all_in_order(void *unused)
 {
@@ -237,7 +236,7 @@ static void only_the_holder_releases(void **state)
     actor_end(&holder);
 }
 
-/* ---- fork ---------------------------------------------------------------- */
+/* ---- fork --------------------------------------------------------------- */
 
 /* What the owner of a lock does in the child of a fork. */
 static void repair(struct lock *lock)

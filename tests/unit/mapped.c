@@ -27,7 +27,7 @@ static const struct faulty_plan no_map = {
 static const struct faulty_plan no_remap = {
     .kinds = FAULTY_MREMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
 
-/* ---- helpers ------------------------------------------------------------- */
+/* ---- helpers ------------------------------------------------------------ */
 
 static bool table_is_sound(void)
 {
@@ -111,8 +111,7 @@ static void discard(struct chunk *chunk)
     MUST(mapped_free(chunk) == MAPPED_OK);
 }
 
-/* ---- one mapping ------------------------------------------------------------
- */
+/* ---- one mapping -------------------------------------------------------- */
 
 static void a_block_has_whole_pages(void **state)
 {
@@ -196,8 +195,7 @@ static void the_most_is_remembered(void **state)
     assert_int_equal(after.max_count, before.max_count);
 }
 
-/* ---- the table
- * ---------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 enum {
     MANY = 3000,
@@ -348,8 +346,7 @@ static void a_header_is_checked_and_never_believed(void **state)
     discard(chunk);
 }
 
-/* ---- resizing
- * ---------------------------------------------------------------- */
+/* ---- resizing ----------------------------------------------------------- */
 
 static void a_resized_block_keeps_its_contents(void **state)
 {
@@ -429,8 +426,7 @@ static void a_refused_resize_leaves_it_as_it_was(void **state)
     discard(chunk);
 }
 
-/* ---- a kernel that does not unmap
- * -------------------------------------------- */
+/* ---- a kernel that does not unmap --------------------------------------- */
 
 /* The limit of mappings makes munmap fail. The block is gone for the program,
  * and its memory waits, zero, for the next one. */
@@ -522,8 +518,7 @@ static void an_aligned_block_that_cannot_be_cut_out(void **state)
     assert_int_equal(address_space(), before);
 }
 
-/* ---- a kernel that does not map
- * ----------------------------------------------- */
+/* ---- a kernel that does not map ----------------------------------------- */
 
 static void a_refused_mapping_changes_nothing(void **state)
 {
@@ -599,7 +594,7 @@ static void a_resize_finds_its_block_again_or_is_refused(void **state)
     child_must_succeed(resize_at_half, NULL);
 }
 
-/* ---- mappings that are used again ------------------------------------- */
+/* ---- mappings that are used again --------------------------------------- */
 
 static void freed_mappings_are_used_again(void **state)
 {
@@ -673,8 +668,7 @@ static void trimming_without_unmapping(void **state)
     discard(again);
 }
 
-/* ---- fork -------------------------------------------------------------------
- */
+/* ---- fork --------------------------------------------------------------- */
 
 static struct chunk *forked[MAPPED_STATIC_SLOTS / 2];
 

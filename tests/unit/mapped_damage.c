@@ -184,8 +184,7 @@ static void no_promise_is_left_over(void **state)
     table_must_be_sound();
 }
 
-/* ---- fork in the middle of a change
- * ------------------------------------------ */
+/* ---- fork in the middle of a change ------------------------------------- */
 
 /* A thread that has stored an entry and counted nothing. */
 static void stop_half_way(void *unused)

@@ -94,8 +94,7 @@ long syscall(long number, ...)
     return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* ---- memory ---------------------------------------------------------------
- */
+/* ---- memory ------------------------------------------------------------- */
 
 static size_t page;
 
@@ -276,8 +275,7 @@ static void fork_wipes_what_was_mapped_for_it(void **state)
     assert_true(os_unmap(word, page));
 }
 
-/* ---- limits ----------------------------------------------------------------
- */
+/* ---- limits ------------------------------------------------------------- */
 
 static void must_have_1_cpu(void *unused)
 {
@@ -469,8 +467,7 @@ static void random_bytes_are_the_kernels(void **state)
     assert_true(first[0] != 0 && first[1] != 0 && first[0] != first[1]);
 }
 
-/* ---- words and waiting ------------------------------------------------------
- */
+/* ---- words and waiting -------------------------------------------------- */
 
 static void write_words(void *unused)
 {

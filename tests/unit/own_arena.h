@@ -101,4 +101,54 @@ static inline bool own_is_empty(void)
            own.top == heap_first_chunk(own.heaps);
 }
 
+/* All bytes that the program may write, with a pattern that is not zero. */
+static inline void fill(struct chunk *chunk, unsigned char with)
+{
+    memset(chunk2mem(chunk), with, usable_size_of(chunk_size(chunk)));
+}
+
+static inline bool is_filled(const struct chunk *chunk, size_t size,
+                             unsigned char with)
+{
+    const unsigned char *bytes = chunk2mem(chunk);
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != with) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `size` bytes, and a chunk in use behind them. */
+static inline struct chunk *take_fenced(size_t size)
+{
+    struct chunk *chunk = take(size);
+    take(MIN_CHUNK_SIZE);
+    return chunk;
+}
+
+static inline void give_any(void *chunk)
+{
+    give(chunk);
+}
+
+static inline struct chunk *only_free_chunk(void)
+{
+    unsigned position = 0;
+    MUST(own.bins.count == 1);
+    return bins_first_from(&own.bins, &position);
+}
+
+static inline bool is_zero_behind(const struct chunk *chunk, const char *from)
+{
+    const char *mem = chunk2mem(chunk);
+    size_t usable = usable_size_of(chunk_size(chunk));
+    for (size_t i = 0; i < usable; i++) {
+        if (mem + i >= from && mem[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 #endif

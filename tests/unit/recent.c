@@ -217,7 +217,7 @@ static void all_expire_when_asked_to(void **state)
     must_go(0, 0); /* their bytes are not counted any more */
 }
 
-/* ---- against a model: pages that are kept, and pages that are not -------- */
+/* ---- against a model: pages that are kept, and pages that are not ------- */
 
 enum {
     PAGES = 30000,

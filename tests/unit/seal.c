@@ -68,8 +68,7 @@ static void every_bit_counts(void **state)
     }
 }
 
-/* ---- threads that come at once
- * ------------------------------------------------ */
+/* ---- threads that come at once ------------------------------------------ */
 
 static pthread_barrier_t barrier;
 

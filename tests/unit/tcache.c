@@ -85,8 +85,7 @@ static void release(void *arena)
     arena_release(arena);
 }
 
-/* ---- one thread
- * -------------------------------------------------------------- */
+/* ---- one thread --------------------------------------------------------- */
 
 static void free_and_allocate(void *unused)
 {
@@ -154,9 +153,12 @@ static void refill(void *unused)
     }
     MUST(neighbours == MANY - 1);
     /* A magazine at a time, in the end. */
-    size_t least = class_magazine_size(class_serving(112));
+    size_t magazine = class_magazine_size(class_serving(112));
+    while (at_hand(112) > 0) {
+        alloc_malloc(SIZE);
+    }
     alloc_malloc(SIZE);
-    MUST(at_hand(112) <= least);
+    MUST(at_hand(112) == magazine - 1);
     must_be_sound();
 }
 
@@ -164,6 +166,30 @@ static void fresh_blocks_come_in_the_order_of_memory(void **state)
 {
     (void)state;
     child_must_succeed(refill, NULL);
+}
+
+/* Half of what is there goes when there is no room; the newest stay. */
+static void overflow(void *unused)
+{
+    (void)unused;
+    size_t most = CACHE_MAGAZINES * class_magazine_size(class_serving(112));
+    allocate_all(MANY, SIZE);
+    size_t i = 0;
+    while (at_hand(112) < most) {
+        alloc_free(blocks[i++]);
+    }
+    alloc_free(blocks[i]);
+    MUST(at_hand(112) == most / 2 + 1);
+    for (size_t back = 0; back <= most / 2; back++) {
+        MUST(alloc_malloc(SIZE) == blocks[i - back]);
+    }
+    must_be_sound();
+}
+
+static void the_older_half_makes_room(void **state)
+{
+    (void)state;
+    child_must_succeed(overflow, NULL);
 }
 
 static void free_many(void *unused)
@@ -238,8 +264,7 @@ static void cut_blocks_join_a_class_they_serve(void **state)
     child_must_succeed(cut_and_free, NULL);
 }
 
-/* ---- what is cached
- * ------------------------------------------------------------ */
+/* ---- what is cached ----------------------------------------------------- */
 
 static void must_be_cached_up_to(size_t request)
 {
@@ -313,8 +338,7 @@ static void without_a_cache_all_goes_on(void **state)
     child_must_succeed(be_refused_a_cache, NULL);
 }
 
-/* ---- other threads' blocks
- * ------------------------------------------------------ */
+/* ---- other threads' blocks ---------------------------------------------- */
 
 static void allocate_remotely(void *mem)
 {
@@ -433,8 +457,7 @@ static void a_cached_block_is_not_freed_again(void **state)
                      (size_t)mem);
 }
 
-/* ---- beginning and end
- * --------------------------------------------------------------- */
+/* ---- beginning and end -------------------------------------------------- */
 
 static void fill_and_leave(void *unused)
 {
@@ -503,6 +526,7 @@ int main(void)
         cmocka_unit_test(the_block_freed_last_is_the_next),
         cmocka_unit_test(hits_take_no_lock),
         cmocka_unit_test(fresh_blocks_come_in_the_order_of_memory),
+        cmocka_unit_test(the_older_half_makes_room),
         cmocka_unit_test(a_cache_and_its_depot_are_bounded),
         cmocka_unit_test(classes_share_the_room),
         cmocka_unit_test(cut_blocks_join_a_class_they_serve),
