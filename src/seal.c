@@ -17,6 +17,9 @@ enum {
     KEYS_MISSING = 0,
     KEYS_IN_THE_MAKING = 1,
     KEYS_READY = 2,
+
+    /* Pauses, some tenths of a second: more than the maker is off its CPU. */
+    KEYS_PATIENCE = 1 << 24,
 };
 
 static uint32_t keys_state;
@@ -43,7 +46,7 @@ PTM_COLD static void prepare_once(void)
     bool is_maker =
         __atomic_compare_exchange_n(&keys_state, &state, KEYS_IN_THE_MAKING,
                                     false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
-    for (int i = 0; !is_maker && i < LOCK_SPINS * LOCK_SPINS; i++) {
+    for (int i = 0; !is_maker && i < KEYS_PATIENCE; i++) {
         if (__atomic_load_n(&keys_state, __ATOMIC_ACQUIRE) == KEYS_READY) {
             return;
         }
