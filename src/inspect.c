@@ -147,8 +147,8 @@ static bool check_heap(struct walk *walk, const struct heap *heap)
            fails(walk, heap, "heap ends with neither top nor fence");
 }
 
-/* Behind top nothing was written since the kernel gave it: calloc relies on
- * that. Looks at the first and the last word of what is called untouched. */
+/* Behind what was touched nothing was written since the kernel gave it: calloc
+ * relies on that. Looks at the first word of it. */
 static bool check_untouched(struct walk *walk)
 {
     const struct arena *arena = walk->arena;
