@@ -24,6 +24,7 @@
 #include "mapped.c"
 
 /* floor 4: arenas (also class.h, inbox.h) */
+#include "parcel.c"
 #include "depot.c"
 #include "arena.c"
 #include "arenas.c"

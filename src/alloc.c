@@ -128,7 +128,7 @@ static struct arena *follow(struct arena *arena)
 static struct arena *arena_for_thread(void)
 {
     struct arena *arena = arena_get();
-    return likely(arena != NULL) ? arena : follow(arena_get2(NULL));
+    return follow(likely(arena != NULL) ? arena : arena_get2(NULL));
 }
 
 /* From an arena, with the retries of the skeleton. What is known to be zero
@@ -301,7 +301,8 @@ static bool free_into_cache(struct arena *arena, void *mem)
 
 void alloc_free(void *mem)
 {
-    if (tcache_free(mem) || tcache_free_remote(mem)) {
+    if (tcache_free(mem) || tcache_free_remote(mem) ||
+        tcache_free_remote_slowly(mem)) {
         return;
     }
     if (unlikely(arenas_thread_is_new())) {

@@ -49,18 +49,6 @@ _Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
     die(arena, chunk, where, again ? "double free" : "use of a freed block");
 }
 
-/* What the link leads to is not looked at. */
-_Noreturn PTM_COLD static void die_of_chain(const struct arena *arena,
-                                            const struct chunk *chunk)
-{
-    fatal_crime(&(struct crime){
-        .where = "heap",
-        .what = "broken chain of freed blocks",
-        .address = chunk2mem(chunk),
-        .arena = arena->number,
-    });
-}
-
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
@@ -479,31 +467,49 @@ void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
     keep_depot_small(arena);
 }
 
-/* Up to SLOW_STEP blocks; false when none are left. */
+static void count_arrivals(struct arena *arena, size_t count)
+{
+    __atomic_store_n(&arena->arrivals_count, count, __ATOMIC_RELAXED);
+}
+
+/* The first parcel that waits, or NULL. */
+static struct parcel *first_arrival(struct arena *arena)
+{
+    if (arena->arrivals == NULL) {
+        size_t count;
+        arena->arrivals = inbox_take(&arena->inbox, &count);
+        count_arrivals(arena, count);
+    }
+    return arena->arrivals;
+}
+
+static void drop_first_arrival(struct arena *arena)
+{
+    struct parcel *parcel = arena->arrivals;
+    arena->arrivals = parcel_next(parcel);
+    size_t count = arena->arrivals_count;
+    count_arrivals(arena, count > 0 ? count - 1 : 0);
+    parcel_put(parcel);
+}
+
+/* Up to SLOW_STEP blocks of a parcel, none of which is touched; false when
+ * none is left. */
 static bool sort_some_arrivals(struct arena *arena)
 {
-    size_t bytes = 0;
-    for (int i = 0; i < SLOW_STEP; i++) {
-        if (arena->arrivals == NULL) {
-            arena->arrivals = inbox_take(&arena->inbox);
-        }
-        struct chunk *chunk = arena->arrivals;
-        if (chunk == NULL) {
-            break;
-        }
-        if (unlikely(owner_of(chunk) != arena->number ||
-                     !heap_contains(heap_for_ptr(chunk), chunk))) {
-            die_of_chain(arena, chunk);
-        }
-        verify_cached(arena, chunk);
-        arena->arrivals = chunk_next_sent(chunk);
-        bytes += chunk_size(chunk);
-        void *mem = chunk2mem(chunk);
-        store(arena, class_joined_by(chunk_size(chunk)), &mem, 1);
+    struct parcel *parcel = first_arrival(arena);
+    if (parcel == NULL) {
+        return false;
     }
-    inbox_count_out(&arena->inbox, bytes);
+    for (int i = 0; i < SLOW_STEP && parcel->count > 0; i++) {
+        uint64_t entry = parcel->entries[--parcel->count];
+        void *mem = entry_mem(entry);
+        store(arena, entry_class(entry), &mem, 1);
+    }
+    if (parcel->count == 0) {
+        drop_first_arrival(arena);
+    }
     keep_depot_small(arena);
-    return arena->arrivals != NULL;
+    return true;
 }
 
 void arena_sort_arrivals(struct arena *arena, size_t most)

@@ -53,7 +53,8 @@ struct arena {
     const char *zero_from;
     struct bins bins;
     struct depot depot;
-    struct chunk *arrivals; /* taken from the inbox, not yet sorted */
+    struct parcel *arrivals; /* taken from the inbox, not yet sorted */
+    size_t arrivals_count;   /* of parcels; read without the lock as a hint */
 
     /* Pushed to without the lock. */
     struct inbox inbox;
@@ -109,6 +110,13 @@ void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
 
 /* Stores what has come home by the inbox, `most` blocks or a few more. */
 void arena_sort_arrivals(struct arena *arena, size_t most);
+
+/* Parcels that were taken from the inbox and wait to be sorted; a hint to who
+ * has no lock. */
+static inline size_t arena_arrivals(const struct arena *arena)
+{
+    return __atomic_load_n(&arena->arrivals_count, __ATOMIC_RELAXED);
+}
 
 /* Frees up to `most` blocks of the depot; false when it had none. */
 bool arena_free_depot(struct arena *arena, size_t most);

@@ -16,7 +16,7 @@ struct arena *arena_table[ARENAS_MAX + 1] = {[1] = &main_arena};
 static struct {
     struct lock lock;
     unsigned count;          /* of arenas; the table is full up to it */
-    unsigned limit;          /* by CPUs; 0 until it is asked for */
+    unsigned cpus;           /* 0 until they are asked for */
     unsigned abandoned;      /* arenas lost in forks */
     unsigned threads;        /* that ever allocated */
     struct arena *free_list; /* newest first */
@@ -66,9 +66,14 @@ struct arena *arenas_attached(void)
     return thread.arena;
 }
 
+static unsigned thread_count(const struct arena *arena)
+{
+    return __atomic_load_n(&arena->attached, __ATOMIC_RELAXED);
+}
+
 bool arenas_has_threads(const struct arena *arena)
 {
-    return __atomic_load_n(&arena->attached, __ATOMIC_RELAXED) > 0;
+    return thread_count(arena) > 0;
 }
 
 bool arena_acquire(struct arena *arena)
@@ -152,19 +157,21 @@ void arenas_detach_thread(void)
 
 /* ---- choosing --------------------------------------------------------- */
 
+static unsigned cpu_count(void)
+{
+    unsigned cpus = __atomic_load_n(&set.cpus, __ATOMIC_RELAXED);
+    if (cpus == 0) {
+        cpus = os_cpu_limit();
+        __atomic_store_n(&set.cpus, cpus, __ATOMIC_RELAXED);
+    }
+    return cpus;
+}
+
 static unsigned arena_limit(void)
 {
     size_t wish = option_get(OPTION_ARENA_MAX);
-    if (wish > 0) {
-        return (unsigned)min_size(wish, ARENAS_MAX);
-    }
-    unsigned limit = __atomic_load_n(&set.limit, __ATOMIC_RELAXED);
-    if (limit == 0) {
-        limit = (unsigned)min_size((size_t)os_cpu_limit() * ARENAS_PER_CPU,
-                                   ARENAS_MAX);
-        __atomic_store_n(&set.limit, limit, __ATOMIC_RELAXED);
-    }
-    return limit;
+    size_t limit = wish > 0 ? wish : (size_t)cpu_count() * ARENAS_PER_CPU;
+    return (unsigned)min_size(limit, ARENAS_MAX);
 }
 
 static bool was_tried(const struct arena_tries *tries,
@@ -268,9 +275,49 @@ static struct arena *make_arena(struct arena_tries *tries)
     return arena;
 }
 
+static bool take_if_unused(struct arena *arena)
+{
+    return !arenas_has_threads(arena) && take_if_idle(arena);
+}
+
+/* Blocks of two threads of one arena lie side by side, on one cache line at
+ * worst: a thread that comes gets an arena that no other thread has, as long
+ * as there are not as many of them as threads can run at once. */
+static bool deserves_own_arena(void)
+{
+    return thread.arena == NULL && !thread.is_leaving &&
+           arenas_count() - set.abandoned < cpu_count();
+}
+
+/* Where the fewest threads are. */
+static struct arena *take_least_used(const struct arena_tries *tries)
+{
+    struct arena *best = NULL;
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        struct arena *arena = arena_numbered(number);
+        if (!arena->is_abandoned && !was_tried(tries, arena) &&
+            (best == NULL || thread_count(arena) < thread_count(best))) {
+            best = arena;
+        }
+    }
+    return best != NULL && lock_try(&best->lock) ? best : NULL;
+}
+
+static struct arena *take_for_new_thread(struct arena_tries *tries)
+{
+    struct arena *arena = search(tries, take_if_unused);
+    if (arena == NULL && deserves_own_arena()) {
+        arena = make_arena(tries);
+    }
+    return arena != NULL ? arena : take_least_used(tries);
+}
+
 struct arena *arena_get2(struct arena_tries *tries)
 {
     struct arena *arena = take_free_arena(tries);
+    if (arena == NULL && thread.arena == NULL) {
+        arena = take_for_new_thread(tries);
+    }
     if (arena == NULL) {
         arena = search(tries, take_if_idle);
     }
@@ -316,8 +363,7 @@ static void free_arenas_of_lost_threads(void)
 }
 
 /* An arena whose holder is gone may be half changed: it is never locked again,
- * its blocks stay readable, and freeing them does nothing. One that survives
- * may have been counted into by a pusher that is gone. */
+ * its blocks stay readable, and freeing them does nothing. */
 static void abandon_if_orphaned(struct arena *arena)
 {
     if (lock_is_confirmed(&arena->lock)) {
@@ -328,7 +374,6 @@ static void abandon_if_orphaned(struct arena *arena)
         set.abandoned++;
         lock_kill(&arena->lock);
     }
-    __atomic_store_n(&arena->inbox.bytes, 0, __ATOMIC_RELAXED);
     lock_confirm(&arena->lock);
 }
 

@@ -1,13 +1,15 @@
 /*
  * arenas.h - the set of arenas: which one serves this thread.
  *
- * The main arena is there from the start. Another one is made when a thread
- * finds its own arena and all the others locked at the same moment; never
- * more than ARENAS_PER_CPU for each CPU the process may use, nor than
- * M_ARENA_MAX says. A thread remembers the arena that served it last. One
- * that meets contention moves to another arena; one that exits leaves its
- * arena, which, when it was the last one there, goes on a free list from
- * which the next new thread takes the newest.
+ * The main arena is there from the start. A thread that comes gets one that no
+ * other has, a new one if need be, until there are as many as CPUs that the
+ * process may use; then it joins where the fewest threads are. One more is made
+ * when a thread finds its own arena and all the others locked at the same
+ * moment; never more than ARENAS_PER_CPU for each CPU, nor than M_ARENA_MAX
+ * says. A thread remembers the arena that served it last. One that meets
+ * contention moves to another arena; one that exits leaves its arena, which,
+ * when it was the last one there, goes on a free list from which the next new
+ * thread takes the newest.
  *
  *     thread --TLS--> arena <--number--  table of arenas  --> arena ...
  *                       ^--- next_free --- free list

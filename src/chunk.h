@@ -248,17 +248,6 @@ static inline bool chunk_is_mapped_with(const struct chunk *chunk,
            chunk_is_sealed(chunk);
 }
 
-/* A CACHED chunk on its way to its arena is linked through its block. */
-static inline struct chunk *chunk_next_sent(const struct chunk *chunk)
-{
-    return chunk->next_free;
-}
-
-static inline void chunk_set_next_sent(struct chunk *chunk, struct chunk *next)
-{
-    chunk->next_free = next;
-}
-
 /* Whoever needs another view of the word writes a function above. */
 #pragma GCC poison size_word size_half
 

@@ -67,8 +67,13 @@ enum {
     /* Outboxes of a thread; the owner's number picks one. */
     OUTBOXES = 4,
 
-    /* Blocks that wait in an outbox at most: two atomic operations for all. */
-    OUTBOX_BLOCKS = 256,
+    /* Blocks that a parcel holds: as many as make it 2 KiB. It costs four
+     * atomic operations from the first free to the last sorting. */
+    PARCEL_BLOCKS = 254,
+
+    /* Parcels that may wait in an inbox before those who send to it lend a
+     * hand. With OUTBOX_BYTES: 1 MiB of blocks. */
+    INBOX_PARCELS = 8,
 
     /* Slow calls after which waiting outboxes are sent whatever they hold. */
     OUTBOX_PATIENCE = 32,
@@ -111,11 +116,9 @@ enum {
 /* What the slots of one thread's cache can hold, in bytes of blocks. */
 #define CACHE_BYTES_MAX ((size_t)2 << 20)
 
-/* What one outbox may hold back, in bytes of blocks. */
+/* What one outbox may hold back, in bytes of blocks above 1 KiB; the others are
+ * bounded by their number, and are 256 KiB at most. */
 #define OUTBOX_BYTES ((size_t)128 << 10)
-
-/* What may wait in an inbox before those who send to it lend a hand. */
-#define INBOX_BYTES ((size_t)1 << 20)
 
 /* What an arena keeps in its depot without merging it: this, or the given
  * share of what it has in use. */

@@ -70,9 +70,6 @@ void *__libc_malloc(size_t size)
 
 static PTM_NOINLINE void free_slow(void *mem, const void *caller)
 {
-    if (likely(tcache_free_remote(mem))) {
-        return;
-    }
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->free_hook != NULL) {
         int saved = errno;
@@ -83,10 +80,18 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
     }
 }
 
+/* Apart, so that it costs a local free no register. */
+static PTM_NOINLINE void free_remote(void *mem, const void *caller)
+{
+    if (unlikely(!tcache_free_remote(mem))) {
+        free_slow(mem, caller);
+    }
+}
+
 PTM_INLINE void free_for(void *mem, const void *caller)
 {
     if (unlikely(!tcache_free(mem))) {
-        free_slow(mem, caller);
+        free_remote(mem, caller);
     }
 }
 

@@ -24,6 +24,7 @@ const struct tcache tcache_none = {
     .owner = OWNER_NONE,
     .none = {NULL, TCACHE_END},
     .base = {[0 ... CLASS_COUNT - 1] = NONE},
+    .outboxes = {[0 ... OUTBOXES - 1] = {.owner = OWNER_NONE}},
 };
 
 PTM_TLS ptrdiff_t tcache_distance;
@@ -33,6 +34,7 @@ struct tcache_limits tcache_limits = {
     .request = DEFAULT_TCACHE_MAX - sizeof(size_t) + 1,
     .small_low = SMALL_CLASS_MAX + MALLOC_ALIGNMENT,
     .low = DEFAULT_TCACHE_MAX + MALLOC_ALIGNMENT,
+    .remote_span = SMALL_CLASS_MAX + MALLOC_ALIGNMENT - MIN_CHUNK_SIZE,
 };
 
 static bool is_bypassed;
@@ -57,6 +59,7 @@ void tcache_set_limits(void)
         limits.request = chunk - sizeof(size_t) + 1;
         limits.small_low = (uint32_t)(small + MALLOC_ALIGNMENT);
         limits.low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
+        limits.remote_span = limits.small_low - MIN_CHUNK_SIZE;
     }
     __atomic_store_n(&tcache_limits.small_span, limits.small_span,
                      __ATOMIC_RELAXED);
@@ -64,6 +67,8 @@ void tcache_set_limits(void)
     __atomic_store_n(&tcache_limits.small_low, limits.small_low,
                      __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.low, limits.low, __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.remote_span, limits.remote_span,
+                     __ATOMIC_RELAXED);
 }
 
 static bool is_none(const struct tcache *cache)
@@ -170,61 +175,66 @@ static bool raise_capacity(struct tcache *cache, unsigned size_class)
 /* ---- going home ------------------------------------------------------------
  */
 
-/* Blocks of one arena, linked, ready for its inbox. */
-struct chain {
-    struct chunk *first;
-    struct chunk *last;
-    size_t bytes;
-};
-
-static struct chain chain_of(void *const *mems, size_t count)
+/* How many parcels wait at the arena now: more, by far, than its threads would
+ * leave that come by now and then? */
+static bool push_parcel(struct arena *arena, struct parcel *parcel)
 {
-    struct chain chain = {mem2chunk(mems[0]), mem2chunk(mems[count - 1]),
-                          chunk_size(mem2chunk(mems[count - 1]))};
-    for (size_t i = 0; i + 1 < count; i++) {
-        struct chunk *chunk = mem2chunk(mems[i]);
-        chain.bytes += chunk_size(chunk);
-        chunk_set_next_sent(chunk, mem2chunk(mems[i + 1]));
-    }
-    return chain;
-}
-
-/* Says whether much waits there now: more, by far, than threads of the arena
- * would leave that come by now and then. */
-static bool push_chain(struct arena *arena, const struct chain *chain)
-{
-    size_t waiting =
-        inbox_push(&arena->inbox, chain->first, chain->last, chain->bytes);
-    return waiting >= INBOX_BYTES && waiting <= PTRDIFF_MAX;
+    size_t depth = inbox_push(&arena->inbox, parcel);
+    return depth + arena_arrivals(arena) >= INBOX_PARCELS;
 }
 
 /* Where nobody looks into the inbox, or not often enough, whoever sends to it
  * does, and sorts more than it has sent. */
-static void send_chain(unsigned owner, const struct chain *chain)
+static void send_parcel(unsigned owner, struct parcel *parcel)
 {
     struct arena *arena = arena_numbered(owner);
-    bool is_full = push_chain(arena, chain);
-    if ((is_full || !arenas_has_threads(arena)) && !arena->is_abandoned &&
-        lock_try(&arena->lock)) {
-        arena_sort_arrivals(arena, 2 * OUTBOX_BLOCKS);
+    if (unlikely(arena->is_abandoned)) {
+        parcel_put(parcel);
+        return;
+    }
+    bool is_full = push_parcel(arena, parcel);
+    if ((is_full || !arenas_has_threads(arena)) && lock_try(&arena->lock)) {
+        arena_sort_arrivals(arena, 2 * PARCEL_BLOCKS);
         arena_release(arena);
     }
 }
 
-static void send_outbox(struct outbox *box)
+/* The outbox is closed, and what was in it is under way. */
+static struct parcel *close_outbox(struct outbox *box)
 {
-    if (box->first != NULL) {
-        struct chain chain = {box->first, box->last, box->bytes};
-        send_chain(box->owner, &chain);
+    struct parcel *parcel = parcel_before(box->next);
+    parcel->count = (size_t)(box->next - parcel->entries);
+    *box = (struct outbox){.owner = OWNER_NONE};
+    return parcel;
+}
+
+void tcache_send(struct outbox *box)
+{
+    if (box->owner != OWNER_NONE) {
+        unsigned owner = box->owner;
+        send_parcel(owner, close_outbox(box));
     }
-    *box = (struct outbox){0};
 }
 
 static void send_all_outboxes(struct tcache *cache)
 {
     cache->slow_calls = 0;
     for (unsigned i = 0; i < OUTBOXES; i++) {
-        send_outbox(&cache->outboxes[i]);
+        tcache_send(&cache->outboxes[i]);
+    }
+}
+
+/* Sends what was there at the tick before this one. */
+static void send_old_outboxes(struct tcache *cache)
+{
+    cache->slow_calls = 0;
+    for (unsigned i = 0; i < OUTBOXES; i++) {
+        struct outbox *box = &cache->outboxes[i];
+        if (box->is_old) {
+            tcache_send(box);
+        } else {
+            box->is_old = box->owner != OWNER_NONE;
+        }
     }
 }
 
@@ -232,58 +242,96 @@ void tcache_tick(void)
 {
     struct tcache *cache = tcache_self();
     if (!is_none(cache) && ++cache->slow_calls >= OUTBOX_PATIENCE) {
-        send_all_outboxes(cache);
+        send_old_outboxes(cache);
     }
 }
 
-/* The last of the chain is its first block: the links lead back in time. */
-bool tcache_free_remote(void *mem)
+/* False when there is no memory for a parcel. */
+static bool open_outbox(struct outbox *box, unsigned owner)
+{
+    if (box->owner == owner) {
+        return true;
+    }
+    tcache_send(box);
+    struct parcel *parcel = parcel_get();
+    if (parcel != NULL) {
+        *box = (struct outbox){.next = parcel->entries, .owner = owner};
+    }
+    return parcel != NULL;
+}
+
+/* The class that a block with this size word, which is sound, joins; 0: it is
+ * not cached. The M of a direct mapping that lies in the 64 MiB of a heap that
+ * reserved less comes with a size field of 0. */
+static unsigned class_of_low(uint32_t low)
+{
+    return low >= MIN_CHUNK_SIZE && low < tcache_low_limit(&tcache_limits.low)
+               ? class_joined_by(word_size(low))
+               : 0;
+}
+
+bool tcache_free_remote_slowly(void *mem)
 {
     struct tcache *cache = tcache_self();
     struct chunk *chunk = mem2chunk(mem);
     unsigned owner = owner_of(chunk);
-    if (unlikely(owner == 0 || owner == cache->owner || is_none(cache))) {
+    if (owner == 0 || owner == cache->owner || is_none(cache)) {
         return false;
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
-    /* A direct mapping may lie in the 64 MiB of a heap that reserved less; its
-     * size field is 0. */
-    if (unlikely(chunk_seal(chunk) != seal ||
-                 low >= tcache_low_limit(&tcache_limits.low) ||
-                 low < MIN_CHUNK_SIZE)) {
+    unsigned size_class = class_of_low(low);
+    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
+    if (chunk_seal(chunk) != seal || size_class == 0 ||
+        !open_outbox(box, owner)) {
         return false;
     }
-    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
-    if (unlikely(box->owner != owner)) {
-        send_outbox(box);
-        box->owner = owner;
-        box->last = chunk;
-    }
+    *box->next++ = parcel_entry(mem, size_class);
+    box->bytes += size_class < SMALL_CLASSES ? 0 : (uint32_t)word_size(low);
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
-    chunk_set_next_sent(chunk, box->first);
-    box->first = chunk;
-    box->bytes += (uint32_t)word_size(low);
-    if (unlikely(++box->count >= OUTBOX_BLOCKS || box->bytes >= OUTBOX_BYTES)) {
-        send_outbox(box);
+    if (parcel_ends_at(box->next) || box->bytes >= OUTBOX_BYTES) {
+        tcache_send(box);
     }
     return true;
 }
 
-/* Gives the oldest `count` blocks of the class to their arena: to its depot if
- * the lock can be had soon, else to its inbox. */
-static void give_oldest(struct tcache *cache, unsigned size_class, size_t count)
+/* A parcel of blocks of one class, or NULL when there is no memory for it. */
+static struct parcel *pack(unsigned size_class, void *const *mems, size_t count)
+{
+    struct parcel *parcel = parcel_get();
+    for (size_t i = 0; parcel != NULL && i < count; i++) {
+        parcel_add(parcel, mems[i], size_class);
+    }
+    return parcel;
+}
+
+/* Gives blocks to the cache's arena: to its depot if the lock can be had soon,
+ * else to its inbox; and if there is no memory for a parcel, the lock is waited
+ * for. */
+static void give_blocks(const struct tcache *cache, unsigned size_class,
+                        void *const *mems, size_t count)
 {
     struct arena *arena = arena_numbered(cache->owner);
-    void **mems = blocks_of(cache, size_class);
-    if (lock_try_patiently(&arena->lock)) {
+    bool is_locked = lock_try_patiently(&arena->lock);
+    if (!is_locked) {
+        struct parcel *parcel = pack(size_class, mems, count);
+        if (parcel != NULL) {
+            send_parcel(cache->owner, parcel);
+            return;
+        }
+        is_locked = arena_acquire(arena);
+    }
+    if (is_locked) {
         arena_sort_arrivals(arena, SLOW_STEP);
         arena_give(arena, size_class, mems, count);
         arena_release(arena);
-    } else {
-        struct chain chain = chain_of(mems, count);
-        send_chain(cache->owner, &chain);
     }
+}
+
+static void give_oldest(struct tcache *cache, unsigned size_class, size_t count)
+{
+    void **mems = blocks_of(cache, size_class);
+    give_blocks(cache, size_class, mems, count);
     size_t left = blocks_in(cache, size_class) - count;
     memmove(mems, mems + count, left * SLOT_SIZE);
     set_count(cache, size_class, left);
@@ -383,8 +431,7 @@ void tcache_overflow(struct chunk *chunk)
     chunk_flip_cached(chunk);
     if (!make_slot(cache, size_class)) {
         void *mem = chunk2mem(chunk);
-        struct chain chain = chain_of(&mem, 1);
-        send_chain(cache->owner, &chain);
+        give_blocks(cache, size_class, &mem, 1);
         return;
     }
     size_t count = blocks_in(cache, size_class);
@@ -426,19 +473,52 @@ void tcache_destroy(void)
     }
 }
 
-void tcache_follow(const struct arena *arena)
+/* Sends all blocks of the class to their arena in `parcel`, and in as many more
+ * as they fill; returns the one that has room, or NULL when there is no memory
+ * for it. Some blocks are still in the cache then. The caller has a lock, so
+ * nobody's inbox is looked into. */
+static struct parcel *send_class(struct tcache *cache, unsigned size_class,
+                                 struct parcel *parcel)
 {
-    struct tcache *cache = tcache_self();
-    if (cache->owner == arena->number || is_none(cache)) {
-        return;
-    }
-    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
-        size_t count = blocks_in(cache, size_class);
-        if (count > 0) {
-            struct chain chain = chain_of(blocks_of(cache, size_class), count);
-            push_chain(arena_numbered(cache->owner), &chain);
-            set_count(cache, size_class, 0);
+    size_t count = blocks_in(cache, size_class);
+    while (count > 0 && parcel != NULL) {
+        void *mem = blocks_of(cache, size_class)[--count];
+        parcel_add(parcel, mem, size_class);
+        set_count(cache, size_class, count);
+        if (parcel->count == PARCEL_BLOCKS) {
+            push_parcel(arena_numbered(cache->owner), parcel);
+            parcel = parcel_get();
         }
     }
+    return parcel;
+}
+
+/* False when some are left, for want of memory. */
+static bool send_all_classes(struct tcache *cache)
+{
+    if (cache->owner == OWNER_NONE) {
+        return true;
+    }
+    struct parcel *parcel = parcel_get();
+    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
+        parcel = send_class(cache, size_class, parcel);
+    }
+    if (parcel != NULL) {
+        push_parcel(arena_numbered(cache->owner), parcel);
+    }
+    return parcel != NULL;
+}
+
+void tcache_follow(struct arena *arena)
+{
+    struct tcache *cache = tcache_self();
+    if (cache->owner == arena->number || is_none(cache) ||
+        !send_all_classes(cache)) {
+        return;
+    }
     cache->owner = arena->number;
+    struct outbox *box = &cache->outboxes[arena->number % OUTBOXES];
+    if (box->owner == arena->number) {
+        push_parcel(arena, close_outbox(box));
+    }
 }

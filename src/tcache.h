@@ -20,7 +20,9 @@
  *
  * All blocks in a cache belong to the arena whose number is `owner`, and
  * carry the CACHED seal. Those of other arenas that this thread frees wait in
- * outboxes, chained, until an inbox gets them.
+ * outboxes, in a parcel each, until an inbox gets them. An outbox is closed,
+ * and then is no arena's, or it has a parcel with room in it. The last entry of
+ * a parcel ends where its alignment does: so that is where it is full.
  *
  * Options that need to see every call (hooks, perturb) set the limits below
  * to zero: no size is cached then.
@@ -33,6 +35,7 @@
 #include "chunk.h"
 #include "class.h"
 #include "owner.h"
+#include "parcel.h"
 
 enum {
     /* No arena's number. */
@@ -40,11 +43,10 @@ enum {
 };
 
 struct outbox {
-    struct chunk *first;
-    struct chunk *last;
-    uint32_t count;
-    uint32_t bytes;
-    unsigned owner;
+    uint64_t *next; /* room for an entry of the parcel; NULL: closed */
+    uint32_t owner; /* OWNER_NONE: closed */
+    uint32_t bytes; /* of the blocks in it that are not small */
+    bool is_old;    /* has seen a tick */
 };
 
 struct tcache {
@@ -80,10 +82,11 @@ static inline struct tcache *tcache_self(void)
 /* Bounds of what is cached; all zero when nothing is. Written by
  * tcache_set_limits, read relaxed. */
 extern struct tcache_limits {
-    size_t small_span;  /* requests of 9 to 8 + small_span bytes */
-    size_t request;     /* requests below this */
-    uint32_t small_low; /* low halves of size words below this are small */
-    uint32_t low;       /* ... and below this are cached at all */
+    size_t small_span;    /* requests of 9 to 8 + small_span bytes */
+    size_t request;       /* requests below this */
+    uint32_t small_low;   /* low halves of size words below this are small */
+    uint32_t low;         /* ... and below this are cached at all */
+    uint32_t remote_span; /* small ones, counted from that of the least chunk */
 } tcache_limits;
 
 static inline size_t tcache_limit(const size_t *limit)
@@ -164,9 +167,41 @@ PTM_INLINE bool tcache_free(void *mem)
     return true;
 }
 
-/* Takes a sound block of another arena, on its way there: else false, and
- * nothing has happened. `mem` may be anything. */
-bool tcache_free_remote(void *mem);
+/* The outbox has all that it may hold: it is closed, and goes on its way. */
+void tcache_send(struct outbox *box);
+
+/* Takes a sound small block of another arena, whose outbox is open: else false,
+ * and nothing has happened. `mem` may be anything. */
+PTM_INLINE bool tcache_free_remote(void *mem)
+{
+    struct tcache *cache = tcache_self();
+    struct chunk *chunk = mem2chunk(mem);
+    unsigned owner = owner_of(chunk);
+    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
+    if (unlikely(box->owner != owner)) {
+        return false;
+    }
+    uint32_t low = chunk_low(chunk);
+    uint32_t seal = chunk_seal_in_use(chunk, low);
+    /* A direct mapping may lie in the 64 MiB of a heap that reserved less; its
+     * size field is 0. */
+    if (unlikely(chunk_seal(chunk) != seal ||
+                 low - MIN_CHUNK_SIZE >=
+                     tcache_low_limit(&tcache_limits.remote_span))) {
+        return false;
+    }
+    uint64_t *next = box->next;
+    *next = parcel_entry(mem, low / MALLOC_ALIGNMENT);
+    box->next = ++next;
+    chunk_store_seal(chunk, seal ^ seal_keys.cached);
+    if (unlikely(parcel_ends_at(next))) {
+        tcache_send(box);
+    }
+    return true;
+}
+
+/* The same for all sizes that are cached, and opens the outbox. */
+bool tcache_free_remote_slowly(void *mem);
 
 /* True if the block is sound, and no larger than what `request` might get. */
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
@@ -196,8 +231,9 @@ void tcache_create(void);
 void tcache_destroy(void);
 
 /* The thread is attached to this arena now, and holds its lock: blocks of the
- * one before go home. */
-void tcache_follow(const struct arena *arena);
+ * one before go home. Where there is no memory to write them down, the cache
+ * stays with the old arena, and does not serve until a later call succeeds. */
+void tcache_follow(struct arena *arena);
 
 /* Whether this thread's cache deals in blocks of this arena. */
 static inline bool tcache_serves(const struct arena *arena)

@@ -9,6 +9,9 @@
 
 int main(void)
 {
+    if (!have_one_cpu()) {
+        return 1;
+    }
     have_had_a_second_thread();
     if (!attach_to_another_arena(PATIENCE_OF_TESTS)) {
         return 1;

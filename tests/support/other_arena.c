@@ -1,12 +1,14 @@
 /*
  * Contention made to order: see other_arena.h.
  */
+#define _GNU_SOURCE
 #include "other_arena.h"
 
 #include "faulty_syscall.h"
 
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -86,4 +88,13 @@ bool attach_to_arena_where(is_wanted_function *is_wanted, unsigned patience)
 bool attach_to_another_arena(unsigned patience)
 {
     return attach_to_arena_where(is_outside_main_arena, patience);
+}
+
+bool have_one_cpu(void)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0;
 }

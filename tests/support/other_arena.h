@@ -1,9 +1,10 @@
 /*
  * other_arena.h - brings a thread to an arena other than the main one.
  *
- * Arenas are created on contention. Contention is made here, not awaited: a
- * helper thread is held inside a system call that it makes with its arena
- * locked (faulty_syscall.h), and meanwhile the calling thread allocates.
+ * With as many arenas as CPUs, more are created on contention. Contention is
+ * made here, not awaited: a helper thread is held inside a system call that it
+ * makes with its arena locked (faulty_syscall.h), and meanwhile the calling
+ * thread allocates.
  */
 #ifndef OTHER_ARENA_H
 #define OTHER_ARENA_H
@@ -44,6 +45,10 @@ bool attach_to_arena_where(is_wanted_function *is_wanted, unsigned patience);
 
 /* The same for any arena but the main one. */
 bool attach_to_another_arena(unsigned patience);
+
+/* From now on the process may use one CPU: so it is contention alone that makes
+ * arenas, not the coming of threads. False if the kernel refuses. */
+bool have_one_cpu(void);
 
 /* Enough for the slowest machine. */
 #define PATIENCE_OF_TESTS 5000

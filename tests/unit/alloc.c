@@ -448,6 +448,15 @@ static void allocate_once(void *unused)
     alloc_free(alloc_malloc(10));
 }
 
+static unsigned threads_attached(void)
+{
+    unsigned count = 0;
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        count += arena_numbered(number)->attached;
+    }
+    return count;
+}
+
 static void come_and_go(void *unused)
 {
     struct actor threads[3];
@@ -456,14 +465,14 @@ static void come_and_go(void *unused)
     MUST(main_arena.attached == 1);
     for (int i = 0; i < 3; i++) {
         actor_start(&threads[i]);
-        MUST(main_arena.attached == 1 + (unsigned)i);
+        MUST(threads_attached() == 1 + (unsigned)i);
         actor_do(&threads[i], allocate_once, NULL);
     }
     for (int i = 0; i < 3; i++) {
-        MUST(main_arena.attached == 4 - (unsigned)i);
+        MUST(threads_attached() == 4 - (unsigned)i);
         actor_end(&threads[i]);
     }
-    MUST(main_arena.attached == 1);
+    MUST(main_arena.attached == 1 && threads_attached() == 1);
 }
 
 static void threads_attach_and_detach(void **state)

@@ -413,14 +413,22 @@ enum {
     MOST_WAITING = 200,
 };
 
-/* As threads of other arenas send them: newest first. */
+/* As threads of other arenas send them, in parcels of 30. */
 static void send_home(struct chunk *const *chunks, size_t count)
 {
+    struct parcel *parcel = NULL;
     for (size_t i = 0; i < count; i++) {
+        if (parcel == NULL) {
+            parcel = parcel_get();
+            MUST(parcel != NULL);
+        }
         chunk_flip_cached(chunks[i]);
-        chunk_set_next_sent(chunks[i], i > 0 ? chunks[i - 1] : NULL);
+        parcel_add(parcel, chunk2mem(chunks[i]), class_joined_by(WAITING_SIZE));
+        if (parcel->count == 30 || i + 1 == count) {
+            inbox_push(&own.inbox, parcel);
+            parcel = NULL;
+        }
     }
-    inbox_push(&own.inbox, chunks[count - 1], chunks[0], count * WAITING_SIZE);
 }
 
 static void take_waiting(struct chunk **chunks, size_t count)
@@ -466,7 +474,11 @@ static void arrivals_are_sorted_into_the_depot(void **state)
     take_waiting(chunks, 40);
     send_home(chunks, 40);
     MUST(lock_acquire(&own.lock));
+    assert_int_equal(arena_arrivals(&own), 0);
+    arena_sort_arrivals(&own, 1);
+    assert_int_equal(arena_arrivals(&own), 1);
     arena_sort_arrivals(&own, 40);
+    assert_int_equal(arena_arrivals(&own), 0);
     size_t got = arena_take(&own, size_class, mems, MAGAZINE_MAX);
     lock_release(&own.lock);
     assert_int_equal(got, 40);

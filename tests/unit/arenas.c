@@ -21,6 +21,18 @@ enum {
     MOST_PLAYERS = ARENAS_MAX + 1,
 };
 
+/* With one CPU it is contention alone that makes arenas. 0: as many as there
+ * are. */
+static unsigned cpus = 1;
+
+unsigned __real_os_cpu_limit(void);
+unsigned __wrap_os_cpu_limit(void);
+
+unsigned __wrap_os_cpu_limit(void)
+{
+    return cpus > 0 ? cpus : __real_os_cpu_limit();
+}
+
 /* A thread and the arena it was given last. */
 struct player {
     struct actor actor;
@@ -165,6 +177,79 @@ static void threads_are_counted(void **state)
     child_must_succeed(note_threads, NULL);
 }
 
+/* ---- arenas of their own ------------------------------------------------ */
+
+static void arrive_on_three_cpus(void *unused)
+{
+    (void)unused;
+    cpus = 3;
+    arena_release(arena_get2(NULL));
+    MUST(arenas_count() == 1 && main_arena.attached == 1);
+    for (unsigned i = 0; i < 7; i++) {
+        start(&players[i]);
+    }
+    MUST(take_and_leave(&players[0]) == 2);
+    MUST(take_and_leave(&players[1]) == 3);
+    /* Now there is one for each CPU. */
+    MUST(take_and_leave(&players[2]) == 1);
+    MUST(take_and_leave(&players[3]) == 2);
+    MUST(take_and_leave(&players[4]) == 3);
+    MUST(take_and_leave(&players[5]) == 1);
+    MUST(arenas_count() == 3 && main_arena.attached == 3);
+    exit_thread(&players[1]);
+    MUST(arena_numbered(3)->attached == 1);
+    MUST(take_and_leave(&players[6]) == 3);
+    exit_thread(&players[4]);
+    exit_thread(&players[6]);
+    MUST(arena_numbered(3)->is_on_free_list);
+    /* Who has an arena does not get another for nothing. */
+    arena_release(arena_get2(NULL));
+    MUST(arenas_count() == 3);
+}
+
+static void new_threads_spread(void **state)
+{
+    (void)state;
+    child_must_succeed(arrive_on_three_cpus, NULL);
+}
+
+static void arrive_without_memory(void *unused)
+{
+    const struct faulty_plan no_memory = {
+        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+    (void)unused;
+    cpus = 3;
+    arena_release(arena_get2(NULL));
+    start(&players[0]);
+    faulty_use(&no_memory);
+    MUST(take_and_leave(&players[0]) == 1);
+    faulty_use(NULL);
+    MUST(arenas_count() == 1 && main_arena.attached == 2);
+}
+
+static void without_memory_new_threads_share(void **state)
+{
+    (void)state;
+    child_must_succeed(arrive_without_memory, NULL);
+}
+
+static void leave_in_between(void *unused)
+{
+    (void)unused;
+    cpus = 3;
+    arena_release(arena_get2(NULL));
+    arenas_detach_thread();
+    arena_release(arena_get2(NULL));
+    arena_release(arena_get2(NULL));
+    MUST(arenas_count() == 1 && main_arena.attached == 0);
+}
+
+static void who_leaves_gets_no_new_arena(void **state)
+{
+    (void)state;
+    child_must_succeed(leave_in_between, NULL);
+}
+
 /* ---- contention --------------------------------------------------------- */
 
 static void contend_for_main(void *unused)
@@ -272,6 +357,7 @@ static void run_on_one_cpu(void *unused)
     cpu_set_t mine, one;
     int cpu = 0;
     (void)unused;
+    cpus = 0;
     MUST(sched_getaffinity(0, sizeof mine, &mine) == 0);
     while (!CPU_ISSET(cpu, &mine)) {
         cpu++;
@@ -661,6 +747,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_contention_there_is_one_arena),
         cmocka_unit_test(threads_are_counted),
+        cmocka_unit_test(new_threads_spread),
+        cmocka_unit_test(without_memory_new_threads_share),
+        cmocka_unit_test(who_leaves_gets_no_new_arena),
         cmocka_unit_test(contention_makes_an_arena),
         cmocka_unit_test(a_thread_moves_away_from_contention),
         cmocka_unit_test(the_option_bounds_the_arenas),

@@ -165,15 +165,6 @@ static void only_words_of_this_arena_are_plausible(void **state)
     }
 }
 
-static void what_is_sent_is_linked_through_its_block(void **state)
-{
-    (void)state;
-    chunk_set_next_sent(at(0), at(64));
-    chunk_set_next_sent(at(64), NULL);
-    assert_ptr_equal(chunk_next_sent(at(0)), at(64));
-    assert_null(chunk_next_sent(at(64)));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,7 +174,6 @@ int main(void)
         cmocka_unit_test(changes_leave_the_rest_alone),
         cmocka_unit_test(the_seal_covers_every_bit),
         cmocka_unit_test(a_chunk_is_in_one_state),
-        cmocka_unit_test(what_is_sent_is_linked_through_its_block),
         cmocka_unit_test(the_footer_leads_back),
         cmocka_unit_test(a_mapping_keeps_its_length_in_prev_size),
         cmocka_unit_test(only_words_of_this_arena_are_plausible),

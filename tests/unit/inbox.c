@@ -1,5 +1,5 @@
 /*
- * inbox.c - chains come in from any thread and go out all at once.
+ * inbox.c - parcels come in from any thread and go out all at once.
  */
 #define _GNU_SOURCE
 #include "inbox.h"
@@ -11,66 +11,79 @@
 
 enum {
     PUSHERS = 4,
-    CHUNKS = 20000,
+    PARCELS = 20000,
+    MOST_COUNTED = 2047,
 };
 
 static struct inbox inbox;
-static _Alignas(16) struct chunk chunks[PUSHERS][CHUNKS];
 
-static void a_chain_comes_out_as_it_went_in(void **state)
+static void parcels_come_out_newest_first(void **state)
 {
-    struct chunk *first = &chunks[0][0];
+    struct parcel *parcels[3];
+    size_t count;
     (void)state;
     assert_false(inbox_has_any(&inbox));
-    assert_null(inbox_take(&inbox));
-    chunk_set_next_sent(&first[0], &first[1]);
-    chunk_set_next_sent(&first[1], &first[2]);
-    assert_int_equal(inbox_push(&inbox, &first[0], &first[2], 96), 96);
-    assert_true(inbox_has_any(&inbox));
-    assert_int_equal(inbox_push(&inbox, &first[3], &first[3], 32), 128);
-    static const int order[] = {3, 0, 1, 2};
-    const struct chunk *chunk = inbox_take(&inbox);
-    for (size_t i = 0; i < count_of(order); i++) {
-        assert_ptr_equal(chunk, &first[order[i]]);
-        chunk = chunk_next_sent(chunk);
+    assert_null(inbox_take(&inbox, &count));
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < count_of(parcels); i++) {
+        parcels[i] = parcel_get();
+        MUST(parcels[i] != NULL);
+        assert_int_equal(inbox_push(&inbox, parcels[i]), i + 1);
+        assert_true(inbox_has_any(&inbox));
     }
-    assert_null(chunk);
+    struct parcel *parcel = inbox_take(&inbox, &count);
+    assert_int_equal(count, count_of(parcels));
+    for (size_t i = count_of(parcels); i-- > 0;) {
+        assert_ptr_equal(parcel, parcels[i]);
+        parcel = parcel_next(parcel);
+        parcel_put(parcels[i]);
+    }
+    assert_null(parcel);
     assert_false(inbox_has_any(&inbox));
-    inbox_count_out(&inbox, 128);
-    assert_int_equal(inbox_push(&inbox, first, first, 32), 32);
-    assert_ptr_equal(inbox_take(&inbox), first);
-    inbox_count_out(&inbox, 32);
-    inbox_count_out(&inbox, 0);
-    assert_int_equal(inbox.bytes, 0);
 }
 
-/* The chunk says by whom it is and which of his it is. */
-static void sign(struct chunk *chunk, size_t pusher, size_t number)
+static void beyond_2047_nobody_counts(void **state)
 {
-    chunk->prev_size = pusher * CHUNKS + number;
+    enum { MANY = MOST_COUNTED + 10 };
+    size_t count, found = 0;
+    (void)state;
+    for (size_t i = 1; i <= MANY; i++) {
+        struct parcel *parcel = parcel_get();
+        MUST(parcel != NULL);
+        MUST(inbox_push(&inbox, parcel) == min_size(i, MOST_COUNTED));
+    }
+    struct parcel *parcel = inbox_take(&inbox, &count);
+    assert_int_equal(count, MOST_COUNTED);
+    while (parcel != NULL) {
+        struct parcel *next = parcel_next(parcel);
+        parcel_put(parcel);
+        parcel = next;
+        found++;
+    }
+    assert_int_equal(found, MANY);
 }
 
-/* Chains of one to four chunks, each of them newest first. */
-static void *push_all(void *own)
+/* A parcel says by whom it is and which of his it is; and it is one of a few
+ * that come back through the pool, again and again. */
+static void *push_all(void *number)
 {
-    struct chunk *mine = own;
-    size_t pusher = (size_t)(mine - chunks[0]) / CHUNKS;
-    size_t next = 0;
-    while (next < CHUNKS) {
-        size_t length = min_size(1 + next % 4, CHUNKS - next);
-        for (size_t i = 0; i < length; i++) {
-            sign(&mine[next + i], pusher, next + i);
-            chunk_set_next_sent(&mine[next + i], &mine[next + i] - 1);
+    size_t pusher = (uintptr_t)number;
+    for (size_t i = 0; i < PARCELS; i++) {
+        struct parcel *parcel = parcel_get();
+        MUST(parcel != NULL && parcel->count == 0);
+        parcel->entries[0] = pusher * PARCELS + i;
+        parcel->count = 1;
+        inbox_push(&inbox, parcel);
+        if (i % 16 == 0) {
+            sched_yield();
         }
-        inbox_push(&inbox, &mine[next + length - 1], &mine[next], length * 32);
-        next += length;
     }
     return NULL;
 }
 
 /* In what is taken at once, each pusher's newest come first; and all of it is
  * newer than what was taken before. */
-static size_t check_chain(const struct chunk *chain, size_t newest[PUSHERS])
+static size_t check_all(struct parcel *parcel, size_t newest[PUSHERS])
 {
     size_t count = 0;
     size_t last[PUSHERS], first[PUSHERS];
@@ -78,14 +91,18 @@ static size_t check_chain(const struct chunk *chain, size_t newest[PUSHERS])
         last[i] = SIZE_MAX;
         first[i] = newest[i];
     }
-    for (; chain != NULL; chain = chunk_next_sent(chain)) {
-        size_t pusher = chain->prev_size / CHUNKS;
-        size_t number = chain->prev_size % CHUNKS;
+    while (parcel != NULL) {
+        struct parcel *next = parcel_next(parcel);
+        size_t pusher = parcel->entries[0] / PARCELS;
+        size_t number = parcel->entries[0] % PARCELS;
+        MUST(parcel->count == 1);
         MUST(pusher < PUSHERS && number < last[pusher]);
         MUST(number >= newest[pusher]);
         first[pusher] = max_size(first[pusher], number + 1);
         last[pusher] = number;
         count++;
+        parcel_put(parcel);
+        parcel = next;
     }
     memcpy(newest, first, sizeof first);
     return count;
@@ -95,29 +112,31 @@ static void nothing_is_lost_and_nothing_comes_twice(void **state)
 {
     pthread_t pushers[PUSHERS];
     size_t newest[PUSHERS] = {0};
-    size_t count = 0;
+    size_t found = 0;
     (void)state;
-    for (int i = 0; i < PUSHERS; i++) {
-        MUST(pthread_create(&pushers[i], NULL, push_all, chunks[i]) == 0);
+    for (size_t i = 0; i < PUSHERS; i++) {
+        MUST(pthread_create(&pushers[i], NULL, push_all, (void *)i) == 0);
     }
-    while (count < PUSHERS * CHUNKS) {
-        size_t got = check_chain(inbox_take(&inbox), newest);
-        inbox_count_out(&inbox, got * 32);
-        count += got;
+    while (found < PUSHERS * PARCELS) {
+        size_t count;
+        struct parcel *parcels = inbox_take(&inbox, &count);
+        size_t got = check_all(parcels, newest);
+        MUST(min_size(got, MOST_COUNTED) == count);
+        found += got;
         sched_yield();
     }
     for (int i = 0; i < PUSHERS; i++) {
         MUST(pthread_join(pushers[i], NULL) == 0);
     }
-    assert_int_equal(count, PUSHERS * CHUNKS);
+    assert_int_equal(found, PUSHERS * PARCELS);
     assert_false(inbox_has_any(&inbox));
-    assert_int_equal(inbox.bytes, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_chain_comes_out_as_it_went_in),
+        cmocka_unit_test(parcels_come_out_newest_first),
+        cmocka_unit_test(beyond_2047_nobody_counts),
         cmocka_unit_test(nothing_is_lost_and_nothing_comes_twice),
     };
     return UNIT_RUN(tests);
