@@ -61,6 +61,10 @@ enum {
     CACHE_MAGAZINES = 2,
     CACHE_FIRST_SLOTS = 4,
 
+    /* Caches of threads that have ended, kept for those to come: to unmap one
+     * interrupts every CPU that the process runs on. */
+    CACHE_SPARES = 8,
+
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
 

@@ -449,12 +449,50 @@ static void use_cache(const struct tcache *cache)
         (char *)(uintptr_t)cache - (char *)(uintptr_t)&tcache_none;
 }
 
+/* Memory of caches that no thread uses, zero behind the struct. A slot is
+ * filled by who finds it empty, with release order, and emptied by an exchange
+ * with acquire order: so who takes a cache sees it as it was left, and nobody
+ * else has it. A place that a fork catches in between is lost, not the
+ * order. */
+static struct tcache *spares[CACHE_SPARES];
+
+static struct tcache *take_spare_cache(void)
+{
+    for (size_t i = 0; i < CACHE_SPARES; i++) {
+        if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) != NULL) {
+            struct tcache *cache =
+                __atomic_exchange_n(&spares[i], NULL, __ATOMIC_ACQUIRE);
+            if (cache != NULL) {
+                return cache;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool keep_spare_cache(struct tcache *cache)
+{
+    size_t start = round_up(sizeof *cache, 64);
+    memset((char *)cache + start, 0, cache->next_array - start);
+    for (size_t i = 0; i < CACHE_SPARES; i++) {
+        struct tcache *none = NULL;
+        if (__atomic_compare_exchange_n(&spares[i], &none, cache, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tcache_create(void)
 {
     if (!is_none(tcache_self()) || option_get(OPTION_TCACHE_MAX) == 0) {
         return;
     }
-    struct tcache *cache = os_map(CACHE_MAP_SIZE);
+    struct tcache *cache = take_spare_cache();
+    if (cache == NULL) {
+        cache = os_map(CACHE_MAP_SIZE);
+    }
     if (cache == NULL) {
         return;
     }
@@ -469,7 +507,9 @@ void tcache_destroy(void)
     if (!is_none(cache)) {
         tcache_flush();
         use_cache(&tcache_none);
-        os_unmap(cache, CACHE_MAP_SIZE);
+        if (!keep_spare_cache(cache)) {
+            os_unmap(cache, CACHE_MAP_SIZE);
+        }
     }
 }
 

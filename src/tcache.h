@@ -227,7 +227,8 @@ void tcache_tick(void);
 /* Makes the thread's cache, if there is memory; from then on it is used. */
 void tcache_create(void);
 
-/* Gives everything back and ends the thread's caching for good. */
+/* Gives everything back and ends the thread's caching for good. The memory of
+ * a few caches is kept for threads to come. */
 void tcache_destroy(void);
 
 /* The thread is attached to this arena now, and holds its lock: blocks of the

@@ -313,22 +313,29 @@ static void options_say_what_is_cached(void **state)
     child_must_succeed(set_limits, NULL);
 }
 
-static void be_refused_a_cache(void *unused)
+static const struct faulty_plan no_memory = {
+    .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+
+static void live_without_a_cache(void *unused)
 {
     (void)unused;
-    alloc_free(alloc_memalign(4096, 100000)); /* main has a heap, then */
-    tcache_destroy();
-    MUST(!has_cache());
-    const struct faulty_plan no_memory = {
-        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
-    faulty_use(&no_memory);
-    tcache_create();
-    MUST(!has_cache());
     void *mem = alloc_malloc(SIZE);
-    MUST(mem != NULL);
+    MUST(mem != NULL && !has_cache());
     alloc_free(mem);
     MUST(!is_cached(mem));
+}
+
+static void be_refused_a_cache(void *unused)
+{
+    struct actor late;
+    (void)unused;
+    alloc_free(alloc_memalign(4096, 100000)); /* main has a heap, then */
+    MUST(has_cache());
+    actor_start(&late);
+    faulty_use(&no_memory);
+    actor_do(&late, live_without_a_cache, NULL);
     faulty_use(NULL);
+    actor_end(&late);
     must_be_sound();
 }
 
@@ -431,6 +438,159 @@ static void a_sender_sorts_where_nobody_does(void **state)
     child_must_succeed(send_to_nobody, NULL);
 }
 
+/* ---- no memory for parcels ---------------------------------------------- */
+
+static void empty_the_pool_of_parcels(void)
+{
+    faulty_use(&no_memory);
+    while (parcel_get() != NULL) {
+    }
+}
+
+/* The cache stays with its old arena until there is memory. */
+static void move_without_memory(void *unused)
+{
+    struct actor helper, holder;
+    (void)unused;
+    start_in_arena_2(&helper);
+    actor_end(&helper);
+    allocate_all(100, SIZE);
+    free_all(100);
+    size_t before = at_hand(112);
+    MUST(before > 0);
+    actor_start(&holder);
+    actor_do(&holder, hold, &main_arena);
+    empty_the_pool_of_parcels();
+    void *mem = alloc_malloc(3000);
+    MUST(owner_of(mem) == 2 && tcache_self()->owner == 1);
+    MUST(at_hand(112) == before);
+    alloc_free(mem);
+    MUST(!is_cached(mem));
+    actor_do(&holder, release, &main_arena);
+    must_be_sound();
+    faulty_use(NULL);
+    mem = alloc_malloc(3000);
+    MUST(owner_of(mem) == 2 && tcache_self()->owner == 2);
+    MUST(at_hand(112) == 0);
+    alloc_free(mem);
+    nothing_must_be_left();
+}
+
+static void a_cache_moves_when_there_is_memory(void **state)
+{
+    (void)state;
+    child_must_succeed(move_without_memory, NULL);
+}
+
+static void fill_and_free(void *unused)
+{
+    (void)unused;
+    free_all(1000);
+}
+
+static void allocate_blocks(void *unused)
+{
+    (void)unused;
+    allocate_all(1000, SIZE);
+}
+
+/* With a parcel nobody would wait. */
+static void give_without_memory(void *unused)
+{
+    struct actor worker;
+    (void)unused;
+    alloc_free(alloc_malloc(SIZE));
+    actor_start(&worker);
+    actor_do(&worker, allocate_blocks, NULL);
+    struct arena *arena = arena_numbered(owner_of(blocks[0]));
+    hold(arena);
+    empty_the_pool_of_parcels();
+    actor_begin(&worker, fill_and_free, NULL);
+    actor_await_sleep(&worker);
+    release(arena);
+    actor_finish(&worker);
+    must_be_sound();
+    faulty_use(NULL);
+    actor_end(&worker);
+    nothing_must_be_left();
+}
+
+static void without_parcels_the_lock_is_waited_for(void **state)
+{
+    (void)state;
+    child_must_succeed(give_without_memory, NULL);
+}
+
+/* Blocks of others are freed at once. */
+static void send_without_memory(void *unused)
+{
+    struct actor helper;
+    (void)unused;
+    start_in_arena_2(&helper);
+    for (int i = 0; i < 100; i++) {
+        actor_do(&helper, allocate_remotely, &blocks[i]);
+    }
+    empty_the_pool_of_parcels();
+    for (int i = 0; i < 100; i++) {
+        MUST(owner_of(blocks[i]) == 2);
+        alloc_free(blocks[i]);
+        MUST(!is_cached(blocks[i]));
+    }
+    faulty_use(NULL);
+    actor_end(&helper);
+    nothing_must_be_left();
+}
+
+static void without_parcels_remote_blocks_are_freed_at_once(void **state)
+{
+    (void)state;
+    child_must_succeed(send_without_memory, NULL);
+}
+
+static void allocate_all_classes(void *unused)
+{
+    (void)unused;
+    for (unsigned number = 2; number < CLASS_COUNT; number++) {
+        blocks[number] = alloc_malloc(class_size(number) - sizeof(size_t));
+        MUST(blocks[number] != NULL);
+    }
+}
+
+/* All sizes that are cached go home in parcels, and find their class there. */
+static void send_all_classes(void *unused)
+{
+    struct actor helper;
+    (void)unused;
+    option_set(OPTION_MMAP_THRESHOLD, SIZE_MAX);
+    option_set(OPTION_TCACHE_MAX, SIZE_MAX);
+    tcache_set_limits();
+    start_in_arena_2(&helper);
+    actor_do(&helper, allocate_all_classes, NULL);
+    struct arena *arena = arena_numbered(2);
+    for (unsigned number = 2; number < CLASS_COUNT; number++) {
+        MUST(owner_of(blocks[number]) == 2);
+        alloc_free(blocks[number]);
+        MUST(is_cached(blocks[number]));
+        tcache_flush();
+        hold(arena);
+        arena_free_depot(arena, SIZE_MAX);
+        arena_sort_arrivals(arena, SIZE_MAX);
+        void *mem;
+        MUST(arena_take(arena, number, &mem, 1) == 1);
+        MUST(mem == blocks[number]);
+        arena_give(arena, number, &mem, 1);
+        release(arena);
+    }
+    actor_end(&helper);
+    nothing_must_be_left();
+}
+
+static void blocks_of_all_sizes_are_sent(void **state)
+{
+    (void)state;
+    child_must_succeed(send_all_classes, NULL);
+}
+
 static void free_twice(void *mem)
 {
     alloc_free(mem);
@@ -470,6 +630,62 @@ static void fill_and_leave(void *unused)
         alloc_free(mems[i]);
     }
     MUST(has_cache());
+}
+
+static void note_cache(void *cache)
+{
+    alloc_free(alloc_malloc(SIZE));
+    MUST(has_cache() && at_hand(112) > 0);
+    *(struct tcache **)cache = tcache_self();
+}
+
+static bool is_zero(const char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One more than is kept, and one more. */
+static void use_caches_again(void *unused)
+{
+    enum { THREADS = CACHE_SPARES + 2 };
+    const struct faulty_plan unmapped = {.kinds = FAULTY_MUNMAP,
+                                         .at_least = sizeof(struct tcache)};
+    struct actor threads[THREADS], late;
+    struct tcache *caches[THREADS], *last;
+    (void)unused;
+    for (int i = 0; i < THREADS; i++) {
+        actor_start(&threads[i]);
+        actor_do(&threads[i], note_cache, &caches[i]);
+    }
+    faulty_use(&unmapped);
+    for (int i = 0; i < THREADS; i++) {
+        actor_end(&threads[i]);
+    }
+    MUST(faulty_calls_counted() == 2);
+    faulty_use(NULL);
+    for (int i = 0; i < CACHE_SPARES; i++) {
+        MUST(is_zero((char *)(caches[i] + 1), 4096));
+    }
+    actor_start(&late);
+    actor_do(&late, note_cache, &last);
+    bool any = false;
+    for (int i = 0; i < CACHE_SPARES; i++) {
+        any |= last == caches[i];
+    }
+    MUST(any);
+    actor_end(&late);
+    nothing_must_be_left();
+}
+
+static void caches_are_used_again(void **state)
+{
+    (void)state;
+    child_must_succeed(use_caches_again, NULL);
 }
 
 static void let_threads_end(void *unused)
@@ -534,6 +750,11 @@ int main(void)
         cmocka_unit_test(without_a_cache_all_goes_on),
         cmocka_unit_test(remote_blocks_go_home_without_the_lock),
         cmocka_unit_test(a_sender_sorts_where_nobody_does),
+        cmocka_unit_test(a_cache_moves_when_there_is_memory),
+        cmocka_unit_test(without_parcels_the_lock_is_waited_for),
+        cmocka_unit_test(without_parcels_remote_blocks_are_freed_at_once),
+        cmocka_unit_test(blocks_of_all_sizes_are_sent),
+        cmocka_unit_test(caches_are_used_again),
         cmocka_unit_test(a_thread_takes_nothing_with_it),
         cmocka_unit_test(a_cache_moves_with_its_thread),
         cmocka_unit_test(a_cached_block_is_not_freed_again),
