@@ -1,13 +1,15 @@
 /*
  * inbox.pml - a model of src/inbox.h for spin.
  *
- *     inbox --> block --> block --> none        newest first
+ *     inbox --> parcel --> parcel --> none        newest first
  *
- * Pushers own blocks, link one or two of them to a chain, and swap the chain
- * into the inbox. Takers get the arena's lock in turn, exchange the head for
- * none, and walk what they got. A block that was taken is handed out to any
- * pusher, who pushes it again: so the head comes back to values that a slow
- * pusher has read long before, which is where an ABA would show.
+ * Pushers own parcels, which the model calls blocks, link one or two of them to
+ * a chain, and swap the chain into the inbox: the code pushes one at a time.
+ * Takers get the arena's lock in turn, exchange the head for none, and walk what
+ * they got. A block that was taken is handed out to any pusher, who pushes it
+ * again: so the head comes back to values that a slow pusher has read long
+ * before, which is where an ABA would show. How many wait, which is in the head
+ * too, follows from the head, and is left out.
  *
  * Blocks are numbers from 1; 0 is none. Every load and store of the head or of
  * a link is a step of its own; the compare-and-swap and the exchange are one

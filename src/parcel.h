@@ -32,6 +32,8 @@
  * the link, and everything that was done to the parcel before it was pushed:
  * all changes of the head are read-modify-writes, and so continue the release
  * sequence of every push before them.
+ *
+ * docs/pool.pml is a model of this for spin; the test suite checks it.
  */
 #ifndef PTM_PARCEL_H
 #define PTM_PARCEL_H
