@@ -59,7 +59,7 @@ enum {
     /* Magazines that a thread's cache holds of a class at most, and slots that
      * a class begins with. */
     CACHE_MAGAZINES = 2,
-    CACHE_FIRST_SLOTS = 4,
+    CACHE_FIRST_SLOTS = 2,
 
     /* Caches of threads that have ended, kept for those to come: to unmap one
      * interrupts every CPU that the process runs on. */
@@ -76,7 +76,7 @@ enum {
     PARCEL_BLOCKS = 254,
 
     /* Parcels that may wait in an inbox before those who send to it lend a
-     * hand. With OUTBOX_BYTES: 1 MiB of blocks. */
+     * hand. With OUTBOX_BYTES: 2 MiB of blocks. */
     INBOX_PARCELS = 8,
 
     /* Slow calls after which waiting outboxes are sent whatever they hold. */
@@ -122,7 +122,7 @@ enum {
 
 /* What one outbox may hold back, in bytes of blocks above 1 KiB; the others are
  * bounded by their number, and are 256 KiB at most. */
-#define OUTBOX_BYTES ((size_t)128 << 10)
+#define OUTBOX_BYTES ((size_t)256 << 10)
 
 /* What an arena keeps in its depot without merging it: this, or the given
  * share of what it has in use. */
