@@ -231,10 +231,16 @@ static void *allocate_and_perturb(size_t alignment, size_t size)
     return chunk2mem(chunk);
 }
 
+void *alloc_malloc_beyond_cache(size_t size)
+{
+    void *mem = tcache_malloc_near(size);
+    return mem != NULL ? mem : allocate_and_perturb(MALLOC_ALIGNMENT, size);
+}
+
 void *alloc_malloc(size_t size)
 {
     void *mem = tcache_malloc(size);
-    return mem != NULL ? mem : allocate_and_perturb(MALLOC_ALIGNMENT, size);
+    return mem != NULL ? mem : alloc_malloc_beyond_cache(size);
 }
 
 void *alloc_memalign(size_t alignment, size_t size)
@@ -254,10 +260,10 @@ static size_t bytes_to_clear(const struct chunk *chunk, size_t size,
     return zero_from > mem ? (size_t)(zero_from - mem) : 0;
 }
 
-void *alloc_calloc(size_t size)
+void *alloc_calloc_beyond_cache(size_t size)
 {
     const char *zero_from;
-    void *mem = tcache_malloc(size);
+    void *mem = tcache_malloc_near(size);
     if (mem != NULL) {
         return memset(mem, 0, size);
     }
@@ -268,6 +274,12 @@ void *alloc_calloc(size_t size)
     }
     memset(chunk2mem(chunk), 0, bytes_to_clear(chunk, size, zero_from));
     return chunk2mem(chunk);
+}
+
+void *alloc_calloc(size_t size)
+{
+    void *mem = tcache_malloc(size);
+    return mem != NULL ? memset(mem, 0, size) : alloc_calloc_beyond_cache(size);
 }
 
 /* ---- freeing ----------------------------------------------------------- */
@@ -299,10 +311,9 @@ static bool free_into_cache(struct arena *arena, void *mem)
     return true;
 }
 
-void alloc_free(void *mem)
+void alloc_free_beyond_cache(void *mem)
 {
-    if (tcache_free(mem) || tcache_free_remote(mem) ||
-        tcache_free_remote_slowly(mem)) {
+    if (tcache_free_remote_slowly(mem)) {
         return;
     }
     if (unlikely(arenas_thread_is_new())) {
@@ -318,6 +329,13 @@ void alloc_free(void *mem)
         free_in_arena(arena, mem);
     } else {
         verify_mapping(mapped_free(mem2chunk(mem)), mem, where_free);
+    }
+}
+
+void alloc_free(void *mem)
+{
+    if (!tcache_free(mem) && !tcache_free_remote(mem)) {
+        alloc_free_beyond_cache(mem);
     }
 }
 
@@ -337,11 +355,27 @@ size_t alloc_usable_size(const void *mem)
 
 /* ---- resizing ---------------------------------------------------------- */
 
-static void *move_block(void *mem, size_t old_usable, size_t size)
+/* What to ask for when a block is to hold `size` bytes: one that grows by a
+ * little is likely to do so again. */
+static size_t with_slack(size_t usable, size_t size)
 {
-    void *moved = alloc_malloc(size);
+    size_t more = usable + usable / REALLOC_SLACK_SHARE;
+    return size > usable && size < more &&
+                   more < option_get(OPTION_MMAP_THRESHOLD)
+               ? more
+               : size;
+}
+
+/* NULL: out of memory, and the block is as it was. */
+static void *move_block(void *mem, size_t usable, size_t size)
+{
+    size_t wanted = with_slack(usable, size);
+    void *moved = alloc_malloc(wanted);
+    if (unlikely(moved == NULL) && wanted > size) {
+        moved = alloc_malloc(size);
+    }
     if (moved != NULL) {
-        memcpy(moved, mem, min_size(old_usable, size));
+        memcpy(moved, mem, min_size(usable, size));
         alloc_free(mem);
     }
     return moved;
@@ -358,11 +392,28 @@ static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
         return false;
     }
     chunk_verify(arena, chunk, where_realloc);
-    bool may_stay =
-        request.chunk_size <= chunk_size(chunk) || !wants_mapping(&request);
-    bool done = may_stay && _int_resize(arena, chunk, request.chunk_size);
+    size_t usable = usable_size_of(chunk_size(chunk));
+    size_t wanted = request_to_chunk_size(with_slack(usable, size));
+    bool may_stay = size <= usable || !wants_mapping(&request);
+    bool done = may_stay && _int_resize(arena, chunk, request.chunk_size,
+                                        min_size(wanted, CHUNK_SIZE_MAX));
     arena_release(arena);
     return done;
+}
+
+/* A small block moves to another size of the cache; what it leaves behind is
+ * whole. NULL, and nothing has happened: not small, not sound, or no memory,
+ * on which a block that shrinks must not depend. */
+static void *resize_by_moving(const struct arena *arena, struct chunk *chunk,
+                              size_t size)
+{
+    size_t usable = usable_size_of(chunk_size(chunk));
+    if (min_size(usable, size) > REALLOC_COPY_MAX ||
+        size >= tcache_limit(&tcache_limits.request) ||
+        !chunk_next_looks_sound(arena, chunk)) {
+        return NULL;
+    }
+    return move_block(chunk2mem(chunk), usable, size);
 }
 
 static void *realloc_mapped(void *mem, size_t size)
@@ -386,9 +437,13 @@ void *alloc_realloc(void *mem, size_t size)
         return realloc_mapped(mem, size);
     }
     struct chunk *chunk = mem2chunk(mem);
+    chunk_verify_word(arena, chunk, where_realloc);
+    void *moved = resize_by_moving(arena, chunk, size);
+    if (moved != NULL) {
+        return moved;
+    }
     if (resize_in_arena(arena, chunk, size)) {
         return mem;
     }
-    chunk_verify_word(arena, chunk, where_realloc);
     return move_block(mem, usable_size_of(chunk_size(chunk)), size);
 }

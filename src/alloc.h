@@ -8,10 +8,9 @@
  *                which also fills the cache up
  *             3. that arena has nothing left: the main arena, then others
  *             4. a mapping after all, for what is large enough to deserve it
- *   free      the cache, or an outbox; then the owner table
- * names the arena; 0 leads to the table of direct mappings; neither knows it: a
- * crime resize    in place; else by mremap; else a new block, a copy, and a
- * free
+ *   free      the cache, or an outbox; then the owner table names the arena; 0
+ *             leads to the table of direct mappings; neither knows it: a crime
+ *   resize    in place; else by mremap; else a new block, a copy, and a free
  *
  * The functions return NULL when memory is out and leave errno alone. Blocks
  * are `mem` pointers, as the program sees them. Thread-safe; no lock is held
@@ -26,6 +25,10 @@
 void *alloc_malloc(size_t size);
 void *alloc_calloc(size_t size);
 
+/* The same after tcache_malloc has said no. */
+void *alloc_malloc_beyond_cache(size_t size);
+void *alloc_calloc_beyond_cache(size_t size);
+
 /* `alignment` is a power of two above 16. */
 void *alloc_memalign(size_t alignment, size_t size);
 
@@ -33,6 +36,9 @@ void *alloc_memalign(size_t alignment, size_t size);
 void *alloc_realloc(void *mem, size_t size);
 
 void alloc_free(void *mem);
+
+/* The same after tcache_free and tcache_free_remote have said no. */
+void alloc_free_beyond_cache(void *mem);
 size_t alloc_usable_size(const void *mem);
 
 #endif

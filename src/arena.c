@@ -87,6 +87,14 @@ static bool next_header_is_sound(const struct arena *arena,
            word_size(low) >= CHUNK_HEADER_SIZE && word_size(low) <= room;
 }
 
+bool chunk_next_looks_sound(const struct arena *arena,
+                            const struct chunk *chunk)
+{
+    const struct chunk *next = chunk_next(chunk);
+    return next != heap_end(heap_for_ptr(chunk)) &&
+           next_header_is_sound(arena, next);
+}
+
 void chunk_verify(struct arena *arena, const struct chunk *chunk,
                   const char *where)
 {
@@ -573,6 +581,7 @@ size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
         return taken;
     }
     const char *zero_from = NULL;
+    most = min_size(most, class_magazine_size(size_class));
     for (; taken < most; taken++) {
         struct chunk *chunk = _int_malloc(arena, class_size(size_class));
         if (chunk == NULL) {
@@ -629,20 +638,25 @@ struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size)
     return chunk;
 }
 
-static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size)
+static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size,
+                          size_t wanted)
 {
-    size_t extra = size - chunk_size(chunk);
-    if (chunk_size(arena->top) < extra + MIN_CHUNK_SIZE &&
-        !grow_top(arena, extra + MIN_CHUNK_SIZE)) {
+    size_t had = chunk_size(chunk);
+    if (chunk_size(arena->top) < wanted - had + MIN_CHUNK_SIZE &&
+        !grow_top(arena, wanted - had + MIN_CHUNK_SIZE)) {
+        wanted = size;
+    }
+    if (chunk_size(arena->top) < wanted - had + MIN_CHUNK_SIZE &&
+        !grow_top(arena, wanted - had + MIN_CHUNK_SIZE)) {
         return false;
     }
-    carve_top(arena, extra);
-    chunk_resize(chunk, size);
+    carve_top(arena, wanted - had);
+    chunk_resize(chunk, wanted);
     return true;
 }
 
 static bool grow_into_free(struct arena *arena, struct chunk *chunk,
-                           struct chunk *next, size_t size)
+                           struct chunk *next, size_t size, size_t wanted)
 {
     size_t both = chunk_size(chunk) + chunk_size(next);
     if (both < size) {
@@ -650,21 +664,24 @@ static bool grow_into_free(struct arena *arena, struct chunk *chunk,
     }
     bins_remove(&arena->bins, next);
     chunk_resize(chunk, both);
-    split_off_free(arena, chunk, size);
+    split_off_free(arena, chunk, min_size(both, wanted));
     return true;
 }
 
-bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size)
+bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size,
+                 size_t wanted)
 {
+    ptm_assert(wanted >= size);
     if (chunk_size(chunk) >= size) {
         free_surplus(arena, chunk, size);
         return true;
     }
     struct chunk *next = chunk_next(chunk);
     if (next == arena->top) {
-        return grow_into_top(arena, chunk, size);
+        return grow_into_top(arena, chunk, size, wanted);
     }
-    return chunk_is_free(next) && grow_into_free(arena, chunk, next, size);
+    return chunk_is_free(next) &&
+           grow_into_free(arena, chunk, next, size, wanted);
 }
 
 /* ---- trimming on request --------------------------------------------- */

@@ -84,9 +84,10 @@ struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size);
 void _int_free(struct arena *arena, struct chunk *chunk);
 
 /* Makes a chunk hold `size` bytes where it is: shrinks it, or takes in the
- * free chunk or the top behind it. False when that is not possible: nothing
- * has changed then. */
-bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size);
+ * free chunk or the top behind it, of which it may get more: up to `wanted`
+ * bytes in all. False when that is not possible: nothing has changed then. */
+bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size,
+                 size_t wanted);
 
 /* Ends the program unless `chunk` is one that this arena has in use, as far
  * as its own tag and its neighbours' can tell. `where` is the function the
@@ -97,6 +98,13 @@ void chunk_verify(struct arena *arena, const struct chunk *chunk,
 /* What chunk_verify checks without the lock: the chunk's own word. */
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where);
+
+/* Whether the header behind a chunk whose own word is verified looks sound,
+ * seen without the lock: false may be due to a change going on there, and
+ * chunk_verify will tell. While the chunk is in use that header stays where
+ * it is, whatever becomes of what is behind it. */
+bool chunk_next_looks_sound(const struct arena *arena,
+                            const struct chunk *chunk);
 
 /* Takes up to `most` blocks of a class, CACHED: from the depot, else new ones.
  * zero_from speaks of the first. Returns how many; 0: nothing left. */

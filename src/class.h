@@ -2,15 +2,19 @@
  * class.h - the sizes that caches deal in.
  *
  * A class has one chunk size. Up to 1 KiB each multiple of 16 is a class of
- * its own, numbered by size / 16. Above, an octave has 16:
+ * its own, numbered by size / 16. Above, an octave has 8, each 16 bytes more
+ * than a round number, so that a request of a power of two and its size word
+ * do not end up in the next class:
  *
- *     number   2   3  ...  64    65    66   ...   80    81    ...  192
- *     size    32  48     1024  1088  1152      2048   2176      262144
+ *     number   2   3  ...  64    65    66   ...   73   ...   129
+ *     size    32  48     1024  1040  1168       2064      262160
  *
  * A request is served by the smallest class that holds it, and its chunk is
- * made as large as the class says: at most a sixteenth is lost. A chunk that
- * is freed joins the largest class that it can serve; one that an aligned
- * request or a realloc has cut may be a little larger than its class.
+ * made as large as the class says: at most an eighth is lost, half of that as
+ * a rule. Twice as many classes lose half as much there, and more than that in
+ * caches, as each class needs a stock of its own. A chunk that is freed joins
+ * the largest class that it can serve; one that an aligned request or a realloc
+ * has cut may be a little larger than its class.
  */
 #ifndef PTM_CLASS_H
 #define PTM_CLASS_H
@@ -21,23 +25,28 @@
 enum {
     SMALL_CLASS_SHIFT = 10,
     CACHED_MAX_SHIFT = 18,
-    CLASS_STEP_SHIFT = 4,
+    CLASS_STEP_SHIFT = 3,
+    CLASS_EXTRA = MALLOC_ALIGNMENT, /* of the large ones */
     SMALL_CLASSES = (1 << SMALL_CLASS_SHIFT) / MALLOC_ALIGNMENT + 1,
-    CLASS_COUNT = SMALL_CLASSES + (CACHED_MAX_SHIFT - SMALL_CLASS_SHIFT) *
-                                      (1 << CLASS_STEP_SHIFT),
+    CLASS_COUNT = SMALL_CLASSES + 1 +
+                  ((CACHED_MAX_SHIFT - SMALL_CLASS_SHIFT) << CLASS_STEP_SHIFT),
+    /* What to take off a number of octaves and steps that begins at one byte,
+     * so that 1 KiB + CLASS_EXTRA has the first number that is not small. */
+    LARGE_CLASS_BIAS =
+        ((SMALL_CLASS_SHIFT + 1) << CLASS_STEP_SHIFT) - SMALL_CLASSES,
 };
 
 /* Chunk sizes that have a class: up to these. */
 #define SMALL_CLASS_MAX  ((size_t)1 << SMALL_CLASS_SHIFT)
-#define CACHED_CHUNK_MAX ((size_t)1 << CACHED_MAX_SHIFT)
+#define CACHED_CHUNK_MAX (((size_t)1 << CACHED_MAX_SHIFT) + CLASS_EXTRA)
 
-/* Numbers sizes by their highest bit and the four bits below it. */
+/* The large class of the largest round size that is at most `size`, which is
+ * 512 or more. */
 static inline unsigned large_class_from(size_t size)
 {
     unsigned bit = highest_bit(size);
-    unsigned step = (unsigned)(size >> (bit - CLASS_STEP_SHIFT)) & 15;
-    return SMALL_CLASSES + ((bit - SMALL_CLASS_SHIFT) << CLASS_STEP_SHIFT) +
-           step;
+    return (unsigned)(size >> (bit - CLASS_STEP_SHIFT)) +
+           (bit << CLASS_STEP_SHIFT) - LARGE_CLASS_BIAS;
 }
 
 /* The class that serves a chunk size of 32 to CACHED_CHUNK_MAX bytes. */
@@ -45,7 +54,7 @@ static inline unsigned class_serving(size_t chunk_size)
 {
     return chunk_size <= SMALL_CLASS_MAX
                ? (unsigned)(chunk_size / MALLOC_ALIGNMENT)
-               : large_class_from(chunk_size - 1);
+               : large_class_from(chunk_size - CLASS_EXTRA - 1) + 1;
 }
 
 /* The class that a freed chunk of that size joins. */
@@ -53,7 +62,7 @@ static inline unsigned class_joined_by(size_t chunk_size)
 {
     return chunk_size <= SMALL_CLASS_MAX
                ? (unsigned)(chunk_size / MALLOC_ALIGNMENT)
-               : large_class_from(chunk_size) - 1;
+               : large_class_from(chunk_size - CLASS_EXTRA);
 }
 
 /* The chunk size of a class. */
@@ -64,8 +73,9 @@ static inline size_t class_size(unsigned size_class)
     }
     unsigned large = size_class - SMALL_CLASSES;
     unsigned bit = SMALL_CLASS_SHIFT + (large >> CLASS_STEP_SHIFT);
-    size_t step = (large & 15) + 1;
-    return ((size_t)1 << bit) + (step << (bit - CLASS_STEP_SHIFT));
+    size_t step = large % (1 << CLASS_STEP_SHIFT);
+    return ((size_t)1 << bit) + (step << (bit - CLASS_STEP_SHIFT)) +
+           CLASS_EXTRA;
 }
 
 /* How many blocks a magazine of this class holds: the unit in which thread
@@ -74,6 +84,16 @@ static inline unsigned class_magazine_size(unsigned size_class)
 {
     size_t blocks = MAGAZINE_BYTES / class_size(size_class);
     return (unsigned)min_size(max_size(blocks, MAGAZINE_MIN), MAGAZINE_MAX);
+}
+
+/* How many blocks of this class a thread's cache holds at most. */
+static inline unsigned class_slots(unsigned size_class)
+{
+    unsigned least = CACHE_MAGAZINES * class_magazine_size(size_class);
+    size_t blocks = CLASS_CACHE_BYTES / class_size(size_class);
+    return size_class < SMALL_CLASSES || blocks < least
+               ? least
+               : (unsigned)min_size(blocks, CLASS_SLOTS_MAX);
 }
 
 #endif

@@ -53,7 +53,7 @@ enum {
      * its arena together. Enough that the lock is rare, few enough bytes that
      * a class costs a thread little. */
     MAGAZINE_BYTES = 8192,
-    MAGAZINE_MIN = 2,
+    MAGAZINE_MIN = 1,
     MAGAZINE_MAX = 62,
 
     /* Magazines that a thread's cache holds of a class at most, and slots that
@@ -64,6 +64,13 @@ enum {
     /* Caches of threads that have ended, kept for those to come: to unmap one
      * interrupts every CPU that the process runs on. */
     CACHE_SPARES = 8,
+
+    /* A large class whose cache is empty, or full, tries the one beside it
+     * before the lock: an eighth more memory, for a while. */
+    CACHE_NEAR = 1,
+
+    /* Classes that one slow call looks at to find one that is not used. */
+    CACHE_HAND_STEPS = 4,
 
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
@@ -111,14 +118,38 @@ enum {
 #define DEFAULT_MMAP_THRESHOLD ((size_t)256 << 10)
 #define DEFAULT_MMAP_MAX       65536
 
-/* What freed mappings that wait to be used again hold by default. */
-#define DEFAULT_MAPPED_CACHE ((size_t)32 << 20)
+/* What freed mappings that wait to be used again hold by default, and how
+ * much more than what was once live they and those in use may come to. */
+#define DEFAULT_MAPPED_CACHE ((size_t)128 << 20)
+#define RECENT_EXTRA_SHARE   8
 
 /* A thread caches no larger requests than this by default. */
 #define DEFAULT_TCACHE_MAX ((size_t)1 << 18)
 
-/* What the slots of one thread's cache can hold, in bytes of blocks. */
-#define CACHE_BYTES_MAX ((size_t)2 << 20)
+/* What the slots of one large class in a thread's cache can hold. A program
+ * that replaces blocks of mixed sizes leaves a class alone for long and then
+ * wants several blocks of it; what it finds here costs no lock. */
+#define CLASS_CACHE_BYTES ((size_t)256 << 10)
+#define CLASS_SLOTS_MAX   16
+
+/* What the slots of one thread's cache can hold, in bytes of blocks: the
+ * given share of what its arena has from the kernel, within these bounds. As
+ * a rule half of the slots are in use. */
+#define CACHE_BYTES_MIN   ((size_t)2 << 20)
+#define CACHE_BYTES_MAX   ((size_t)4 << 20)
+#define CACHE_BYTES_SHARE 2
+
+/* A block that realloc has to make larger is likely to grow again: it gets
+ * this share more than it had, if that is more than what is asked for. */
+#define REALLOC_SLACK_SHARE 4
+
+/* One that is smaller than it was stays as it is, until this share of what it
+ * still needs is to spare. More than slack and the step of a class come to. */
+#define REALLOC_SPARE_SHARE 2
+
+/* Up to this size it is cheaper to copy a block to one from the cache than to
+ * split or merge chunks under the lock. */
+#define REALLOC_COPY_MAX ((size_t)16 << 10)
 
 /* What one outbox may hold back, in bytes of blocks above 1 KiB; the others are
  * bounded by their number, and are 256 KiB at most. */
@@ -126,8 +157,8 @@ enum {
 
 /* What an arena keeps in its depot without merging it: this, or the given
  * share of what it has in use. */
-#define DEPOT_BYTES      ((size_t)256 << 10)
-#define DEPOT_LIVE_SHARE 8
+#define DEPOT_BYTES      ((size_t)128 << 10)
+#define DEPOT_LIVE_SHARE 16
 
 /* Metadata of an arena is mapped by so much at a time. */
 #define METADATA_STEP ((size_t)64 << 10)

@@ -59,7 +59,8 @@ static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
         return or_enomem(hooks_malloc(hooks, size, caller));
     }
-    return or_enomem(is_too_large(size) ? NULL : alloc_malloc(size));
+    return or_enomem(is_too_large(size) ? NULL
+                                        : alloc_malloc_beyond_cache(size));
 }
 
 void *__libc_malloc(size_t size)
@@ -76,7 +77,7 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
         hooks_free(hooks, mem, caller);
         errno = saved;
     } else if (likely(mem != NULL)) {
-        alloc_free(mem);
+        alloc_free_beyond_cache(mem);
     }
 }
 
@@ -107,7 +108,8 @@ static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
         void *mem = hooks_malloc(hooks, bytes, caller);
         return mem != NULL ? memset(mem, 0, bytes) : or_enomem(NULL);
     }
-    return or_enomem(is_too_large(bytes) ? NULL : alloc_calloc(bytes));
+    return or_enomem(is_too_large(bytes) ? NULL
+                                         : alloc_calloc_beyond_cache(bytes));
 }
 
 void *__libc_calloc(size_t count, size_t size)

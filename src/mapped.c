@@ -427,9 +427,14 @@ static void settle_claim(const struct chunk *chunk, struct slot entry)
     }
 }
 
+/* What is live and what is kept are never much more, together, than what was
+ * live at once. */
 static size_t recent_limit(void)
 {
-    return min_size(option_get(OPTION_MAPPED_CACHE), table.totals.max_bytes);
+    size_t most = table.totals.max_bytes;
+    most += most / RECENT_EXTRA_SHARE - table.totals.bytes;
+    return min_size(option_get(OPTION_MAPPED_CACHE),
+                    min_size(most, table.totals.max_bytes));
 }
 
 enum mapped_verdict mapped_free(struct chunk *chunk)

@@ -5,8 +5,9 @@
  * faults; programs that cycle through large buffers would pay that each time.
  * So a few freed mappings stay as they are, contents and all:
  *
- *   1. at most RECENT_MAPPINGS of them; in all no more bytes than mappings
- *      were live at once, and no more than `mapped_cache`;
+ *   1. at most RECENT_MAPPINGS of them; in all no more bytes than
+ *      `mapped_cache`, and no more than mappings once had live beyond what
+ *      they have now, and an eighth;
  *   2. none for longer than RECENT_MILLISECONDS, seen from the next call that
  *      maps or unmaps;
  *   3. a request takes the smallest that holds it, and leaves the rest of it;

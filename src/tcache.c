@@ -29,11 +29,15 @@ const struct tcache tcache_none = {
 
 PTM_TLS ptrdiff_t tcache_distance;
 
+_Static_assert(DEFAULT_TCACHE_MAX == DEFAULT_MMAP_THRESHOLD &&
+                   DEFAULT_TCACHE_MAX + CLASS_EXTRA == CACHED_CHUNK_MAX,
+               "all is cached that is not mapped");
+
 struct tcache_limits tcache_limits = {
     .small_span = SMALL_CLASS_MAX - 2 * sizeof(size_t),
-    .request = DEFAULT_TCACHE_MAX - sizeof(size_t) + 1,
+    .request = DEFAULT_MMAP_THRESHOLD,
     .small_low = SMALL_CLASS_MAX + MALLOC_ALIGNMENT,
-    .low = DEFAULT_TCACHE_MAX + MALLOC_ALIGNMENT,
+    .low = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT,
     .remote_span = SMALL_CLASS_MAX + MALLOC_ALIGNMENT - MIN_CHUNK_SIZE,
 };
 
@@ -45,18 +49,29 @@ void tcache_bypass(bool bypass)
     tcache_set_limits();
 }
 
+/* The largest chunk to cache by what the option says; the large classes are a
+ * little above round numbers. */
+static size_t largest_cached(size_t most)
+{
+    if (most < MIN_CHUNK_SIZE) {
+        return 0;
+    }
+    most = min_size(most, CACHED_CHUNK_MAX - CLASS_EXTRA);
+    most += most > SMALL_CLASS_MAX ? CLASS_EXTRA : 0;
+    return class_size(class_joined_by(most));
+}
+
 void tcache_set_limits(void)
 {
-    size_t most = min_size(option_get(OPTION_TCACHE_MAX), CACHED_CHUNK_MAX);
     bool off = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
                option_get(OPTION_PERTURB) != 0;
-    size_t chunk =
-        off || most < MIN_CHUNK_SIZE ? 0 : class_size(class_joined_by(most));
+    size_t chunk = off ? 0 : largest_cached(option_get(OPTION_TCACHE_MAX));
     struct tcache_limits limits = {0};
     if (chunk > 0) {
         size_t small = min_size(chunk, SMALL_CLASS_MAX);
         limits.small_span = small - 2 * sizeof(size_t);
-        limits.request = chunk - sizeof(size_t) + 1;
+        limits.request =
+            min_size(chunk - sizeof(size_t) + 1, DEFAULT_MMAP_THRESHOLD);
         limits.small_low = (uint32_t)(small + MALLOC_ALIGNMENT);
         limits.low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
         limits.remote_span = limits.small_low - MIN_CHUNK_SIZE;
@@ -135,7 +150,7 @@ static bool ensure_slots(struct tcache *cache, unsigned size_class,
 
 static unsigned next_capacity(const struct tcache *cache, unsigned size_class)
 {
-    unsigned most = CACHE_MAGAZINES * class_magazine_size(size_class);
+    unsigned most = class_slots(size_class);
     unsigned now = cache->capacity[size_class];
     unsigned next = now == 0 ? CACHE_FIRST_SLOTS : 2 * now;
     return next < most ? next : most;
@@ -146,7 +161,7 @@ static bool may_hold(const struct tcache *cache, unsigned size_class,
 {
     size_t more =
         (capacity - cache->capacity[size_class]) * class_size(size_class);
-    return cache->capacity_bytes + more <= CACHE_BYTES_MAX;
+    return cache->capacity_bytes + more <= cache->capacity_limit;
 }
 
 /* Doubles the slots of the class; false when it has all it may have, or the
@@ -364,17 +379,84 @@ void tcache_flush(void)
 /* ---- slow paths of malloc and free -----------------------------------------
  */
 
+/* Slow calls for a class are a use of it: the hand spares it once. */
+static void note_use(struct tcache *cache, unsigned size_class)
+{
+    cache->seen[size_class] = 0;
+}
+
+static void move_hand(struct tcache *cache)
+{
+    cache->hand = (cache->hand + 1) % CLASS_COUNT;
+}
+
+static void take_slots_away(struct tcache *cache, unsigned size_class)
+{
+    give_class(cache, size_class);
+    set_capacity(cache, size_class, 0);
+}
+
+/* Takes the slots of a class away that has as many blocks as when the hand
+ * came by last; looks at a few. */
+static void take_unused_slots(struct tcache *cache, unsigned size_class)
+{
+    for (unsigned i = 0; i < CACHE_HAND_STEPS; i++) {
+        unsigned hand = cache->hand;
+        move_hand(cache);
+        if (hand == size_class || cache->capacity[hand] == 0) {
+            continue;
+        }
+        if (cache->seen[hand] == cache->top[hand]) {
+            take_slots_away(cache, hand);
+            return;
+        }
+        cache->seen[hand] = cache->top[hand];
+    }
+}
+
 /* Takes the slots of another class away, so that this one can have some. */
 static void make_room(struct tcache *cache, unsigned size_class)
 {
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        cache->hand = (cache->hand + 1) % CLASS_COUNT;
-        if (cache->hand != size_class && cache->capacity[cache->hand] > 0) {
-            give_class(cache, cache->hand);
-            set_capacity(cache, cache->hand, 0);
+        unsigned hand = cache->hand;
+        move_hand(cache);
+        if (hand != size_class && cache->capacity[hand] > 0) {
+            take_slots_away(cache, hand);
             return;
         }
     }
+}
+
+void *tcache_malloc_near(size_t request)
+{
+    struct tcache *cache = tcache_self();
+    if (request >= tcache_limit(&tcache_limits.request)) {
+        return NULL;
+    }
+    unsigned size_class = tcache_class_of(request);
+    if (size_class < SMALL_CLASSES) {
+        return NULL;
+    }
+    unsigned last =
+        (unsigned)min_size(size_class + CACHE_NEAR, CLASS_COUNT - 1);
+    while (++size_class <= last) {
+        size_t count = blocks_in(cache, size_class);
+        if (count > 0) {
+            void *mem = blocks_of(cache, size_class)[count - 1];
+            set_count(cache, size_class, count - 1);
+            chunk_flip_cached(mem2chunk(mem));
+            return mem;
+        }
+    }
+    return NULL;
+}
+
+/* A program with much memory loses less by a larger cache. */
+static void set_capacity_limit(struct tcache *cache, const struct arena *arena)
+{
+    size_t share = arena->system_bytes / CACHE_BYTES_SHARE;
+    cache->capacity_limit =
+        (uint32_t)min_size(max_size(share, CACHE_BYTES_MIN), CACHE_BYTES_MAX);
 }
 
 struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
@@ -391,6 +473,8 @@ struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
         arena->zero_from = NULL;
         return mem2chunk(mem);
     }
+    note_use(cache, size_class);
+    set_capacity_limit(cache, arena);
     raise_capacity(cache, size_class);
     size_t wanted = max_size(cache->capacity[size_class] / CACHE_MAGAZINES, 1);
     arena_sort_arrivals(arena, SLOW_STEP);
@@ -409,35 +493,71 @@ struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
     return chunk;
 }
 
-/* True when the class has a free slot now. */
-static bool make_slot(struct tcache *cache, unsigned size_class)
+static bool has_slot(const struct tcache *cache, unsigned size_class)
 {
-    if (raise_capacity(cache, size_class)) {
+    return blocks_in(cache, size_class) < cache->capacity[size_class];
+}
+
+/* Whether a class a little smaller than this large one has a slot. */
+static bool find_slot_near(const struct tcache *cache, unsigned *size_class)
+{
+    for (unsigned i = 1; i <= CACHE_NEAR; i++) {
+        if (*size_class < SMALL_CLASSES + i) {
+            break;
+        }
+        if (has_slot(cache, *size_class - i)) {
+            *size_class -= i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True when the class has a free slot now, or another that serves: the caller
+ * learns which. */
+static bool make_slot(struct tcache *cache, unsigned *size_class)
+{
+    if (raise_capacity(cache, *size_class)) {
         return true;
     }
-    size_t count = blocks_in(cache, size_class);
+    if (find_slot_near(cache, size_class)) {
+        return true;
+    }
+    if (cache->capacity[*size_class] < class_slots(*size_class)) {
+        take_unused_slots(cache, *size_class);
+        if (raise_capacity(cache, *size_class)) {
+            return true;
+        }
+    }
+    size_t count = blocks_in(cache, *size_class);
     if (count > 0) {
-        give_oldest(cache, size_class, (count + 1) / CACHE_MAGAZINES);
+        give_oldest(cache, *size_class, (count + 1) / CACHE_MAGAZINES);
         return true;
     }
-    make_room(cache, size_class);
-    return raise_capacity(cache, size_class);
+    make_room(cache, *size_class);
+    return raise_capacity(cache, *size_class);
+}
+
+static void add_block(struct tcache *cache, unsigned size_class, void *mem)
+{
+    size_t count = blocks_in(cache, size_class);
+    ptm_assert(count < cache->capacity[size_class]);
+    blocks_of(cache, size_class)[count] = mem;
+    set_count(cache, size_class, count + 1);
 }
 
 void tcache_overflow(struct chunk *chunk)
 {
     struct tcache *cache = tcache_self();
     unsigned size_class = class_joined_by(chunk_size(chunk));
+    void *mem = chunk2mem(chunk);
     chunk_flip_cached(chunk);
-    if (!make_slot(cache, size_class)) {
-        void *mem = chunk2mem(chunk);
+    note_use(cache, size_class);
+    if (make_slot(cache, &size_class)) {
+        add_block(cache, size_class, mem);
+    } else {
         give_blocks(cache, size_class, &mem, 1);
-        return;
     }
-    size_t count = blocks_in(cache, size_class);
-    ptm_assert(count < cache->capacity[size_class]);
-    blocks_of(cache, size_class)[count] = chunk2mem(chunk);
-    set_count(cache, size_class, count + 1);
 }
 
 /* ---- life
@@ -498,6 +618,7 @@ void tcache_create(void)
     }
     *cache = tcache_none;
     cache->next_array = round_up(sizeof *cache, 64);
+    cache->capacity_limit = CACHE_BYTES_MIN;
     use_cache(cache);
 }
 

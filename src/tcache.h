@@ -60,7 +60,9 @@ struct tcache {
     uint8_t slots[CLASS_COUNT];    /* slots that the class's array has ... */
     uint32_t array[CLASS_COUNT];   /* ... which is here, in use or not */
     uint32_t next_array;           /* offset of unused room */
-    uint32_t capacity_bytes;       /* what all arrays could hold */
+    uint32_t capacity_bytes;       /* what all arrays could hold ... */
+    uint32_t capacity_limit;       /* ... and may, for now */
+    uint32_t seen[CLASS_COUNT];    /* top when the hand came by last, or 0 */
     unsigned hand;                 /* the class to take slots from next */
     unsigned slow_calls;           /* since outboxes were last sent */
     struct outbox outboxes[OUTBOXES];
@@ -83,7 +85,7 @@ static inline struct tcache *tcache_self(void)
  * tcache_set_limits, read relaxed. */
 extern struct tcache_limits {
     size_t small_span;    /* requests of 9 to 8 + small_span bytes */
-    size_t request;       /* requests below this */
+    size_t request;       /* requests below this: none that is mapped */
     uint32_t small_low;   /* low halves of size words below this are small */
     uint32_t low;         /* ... and below this are cached at all */
     uint32_t remote_span; /* small ones, counted from that of the least chunk */
@@ -203,7 +205,8 @@ PTM_INLINE bool tcache_free_remote(void *mem)
 /* The same for all sizes that are cached, and opens the outbox. */
 bool tcache_free_remote_slowly(void *mem);
 
-/* True if the block is sound, and no larger than what `request` might get. */
+/* True if the block is sound, and neither too small for the request nor much
+ * too large. */
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
     const struct chunk *chunk = mem2chunk(mem);
@@ -214,7 +217,7 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
     uint32_t low = chunk_low(chunk);
     size_t size = word_size(low);
     size_t wanted = request_to_chunk_size(request);
-    return size - wanted < MIN_CHUNK_SIZE + wanted / 16 &&
+    return size - wanted < MIN_CHUNK_SIZE + wanted / REALLOC_SPARE_SHARE &&
            chunk_seal(chunk) == chunk_seal_in_use(chunk, low);
 }
 
@@ -241,6 +244,10 @@ static inline bool tcache_serves(const struct arena *arena)
 {
     return tcache_self()->owner == arena->number;
 }
+
+/* A block for a request that tcache_malloc has none for, of a class that is a
+ * little larger; or NULL. */
+void *tcache_malloc_near(size_t request);
 
 /* A block of the class, IN USE, after the cache had none: fills up from the
  * arena, which is locked and is the cache's owner. Blocks that follow each

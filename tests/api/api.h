@@ -34,7 +34,7 @@ enum {
     /* Many pages, and below the size of a direct mapping. */
     HEAP_BLOCK = 100000,
     /* Chunks above this are never cached. */
-    CACHED_CHUNK_MAX = 256 << 10,
+    CACHED_CHUNK_MAX = (256 << 10) + 16,
     /* Far above the threshold of direct mappings. */
     MAPPED_BLOCK = 3 << 20,
 };
@@ -153,8 +153,8 @@ static inline size_t settled_use(void)
     return settled_info().uordblks;
 }
 
-/* The chunk size for a request: above 1 KiB the caches deal in 16 sizes an
- * octave. */
+/* The chunk size for a request: above 1 KiB the caches deal in 8 sizes an
+ * octave, each 16 bytes larger than a round one. */
 static inline size_t chunk_for(size_t size)
 {
     size_t chunk = size < 24 ? 32 : (size + 8 + 15) / 16 * 16;
@@ -162,11 +162,11 @@ static inline size_t chunk_for(size_t size)
         return chunk;
     }
     size_t octave = 1024;
-    while (2 * octave < chunk) {
+    while (2 * octave < chunk - 16) {
         octave *= 2;
     }
-    size_t step = octave / 16;
-    return (chunk + step - 1) / step * step;
+    size_t step = octave / 8;
+    return (chunk - 16 + step - 1) / step * step + 16;
 }
 
 /* The most that a request is given. What would remain of a free chunk may be

@@ -2,13 +2,13 @@
  * malloc_usable_size of a large block that was freed.
  *
  * expect: ptm: malloc_usable_size(): use of a freed block: address ADDR, size
- * 204792, arena 1
+ * 213000, arena 1
  */
 #include "crime.h"
 
 int main(void)
 {
-    void *block = malloc(204792);
+    void *block = malloc(213000);
     use(malloc(24));
     free(block);
     malloc_usable_size(suspect(block));

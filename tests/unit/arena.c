@@ -409,7 +409,7 @@ static void a_heap_that_cannot_be_returned_serves_on(void **state)
 /* ---- blocks that wait for caches ---------------------------------------- */
 
 enum {
-    WAITING_SIZE = 6144,
+    WAITING_SIZE = 3088,
     MOST_WAITING = 200,
 };
 
@@ -503,11 +503,11 @@ static void new_blocks_come_cached(void **state)
     void *mems[8];
     (void)state;
     MUST(lock_acquire(&own.lock));
-    assert_int_equal(arena_take(&own, class_serving(4096), mems, 8), 8);
+    assert_int_equal(arena_take(&own, class_serving(1024), mems, 8), 8);
     lock_release(&own.lock);
     for (int i = 0; i < 8; i++) {
         assert_true(chunk_is_cached(mem2chunk(mems[i])));
-        assert_ptr_equal(mems[i], (char *)mems[0] + i * 4096);
+        assert_ptr_equal(mems[i], (char *)mems[0] + i * 1024);
     }
     assert_ptr_equal(own.zero_from, mems[0]);
     assert_true(own_is_sound());

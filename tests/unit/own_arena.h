@@ -81,7 +81,7 @@ static inline bool resize(struct chunk *chunk, size_t size)
 {
     MUST(lock_acquire(&own.lock));
     chunk_verify(&own, chunk, where_realloc);
-    bool done = _int_resize(&own, chunk, size);
+    bool done = _int_resize(&own, chunk, size, size);
     lock_release(&own.lock);
     return done;
 }
