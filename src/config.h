@@ -120,7 +120,7 @@ enum {
 
 /* What freed mappings that wait to be used again hold by default, and how
  * much more than what was once live they and those in use may come to. */
-#define DEFAULT_MAPPED_CACHE ((size_t)128 << 20)
+#define DEFAULT_MAPPED_CACHE ((size_t)32 << 20)
 #define RECENT_EXTRA_SHARE   8
 
 /* A thread caches no larger requests than this by default. */
