@@ -11,19 +11,20 @@
 #include "lock.c"
 #include "options.c"
 
-/* floor 1: shape (also size.h, chunk.h) */
+/* floor 1: shape (also size.h, class.h, chunk.h) */
 #include "seal.c"
 #include "owner.c"
 
 /* floor 2: indexes */
 #include "bins.c"
+#include "run.c"
 
 /* floor 3: memory */
 #include "heap.c"
 #include "recent.c"
 #include "mapped.c"
 
-/* floor 4: arenas (also class.h, inbox.h) */
+/* floor 4: arenas (also block.h, inbox.h) */
 #include "parcel.c"
 #include "depot.c"
 #include "arena.c"

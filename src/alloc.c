@@ -65,10 +65,10 @@ static void verify_mapping(enum mapped_verdict verdict, const void *mem,
 
 /* A request, in the terms of the arenas. */
 struct request {
-    size_t bytes;        /* as asked for */
-    size_t alignment;    /* a power of two, at least 16 */
-    size_t chunk_size;   /* for `bytes` */
-    unsigned size_class; /* that caches serve it by; 0: none */
+    size_t bytes;      /* as asked for */
+    size_t alignment;  /* a power of two, at least 16 */
+    size_t chunk_size; /* for `bytes` */
+    bool is_cached;    /* caches have a class for it */
 };
 
 static struct request make_request(size_t alignment, size_t bytes)
@@ -80,8 +80,8 @@ static struct request make_request(size_t alignment, size_t bytes)
     };
     if (alignment <= MALLOC_ALIGNMENT &&
         bytes < tcache_limit(&tcache_limits.request)) {
-        request.size_class = class_serving(request.chunk_size);
-        request.chunk_size = class_size(request.size_class);
+        request.chunk_size = class_size(class_serving(request.chunk_size));
+        request.is_cached = true;
     }
     return request;
 }
@@ -103,15 +103,32 @@ static bool wants_mapping(const struct request *request)
            mapped_count() < option_get(OPTION_MMAP_MAX);
 }
 
-static struct chunk *take_from(struct arena *arena,
-                               const struct request *request)
+static void *take_chunk(struct arena *arena, const struct request *request)
 {
-    if (request->size_class != 0 && tcache_serves(arena)) {
-        return tcache_refill(arena, request->size_class);
+    struct chunk *chunk =
+        request->alignment <= MALLOC_ALIGNMENT
+            ? _int_malloc(arena, request->chunk_size)
+            : _int_memalign(arena, request->alignment, request->chunk_size);
+    return chunk != NULL ? chunk2mem(chunk) : NULL;
+}
+
+static void *take_aligned(struct arena *arena, const struct request *request)
+{
+    void *mem =
+        tcache_serves(arena)
+            ? tcache_refill_aligned(arena, request->alignment, request->bytes)
+            : NULL;
+    return mem != NULL ? mem : take_chunk(arena, request);
+}
+
+static void *take_from(struct arena *arena, const struct request *request)
+{
+    if (request->alignment > MALLOC_ALIGNMENT) {
+        return take_aligned(arena, request);
     }
-    return request->alignment <= MALLOC_ALIGNMENT
-               ? _int_malloc(arena, request->chunk_size)
-               : _int_memalign(arena, request->alignment, request->chunk_size);
+    return request->is_cached && tcache_serves(arena)
+               ? tcache_refill(arena, request->bytes)
+               : take_chunk(arena, request);
 }
 
 /* The thread may have come to another arena: its cache goes with it. */
@@ -133,31 +150,31 @@ static struct arena *arena_for_thread(void)
 
 /* From an arena, with the retries of the skeleton. What is known to be zero
  * is told under the lock, since the next victim overwrites it. */
-static struct chunk *allocate_in_arenas(const struct request *request,
-                                        const char **zero_from)
+static void *allocate_in_arenas(const struct request *request,
+                                const char **zero_from)
 {
     struct arena *arena = arena_for_thread();
     if (unlikely(arena == NULL)) {
         return NULL;
     }
-    struct chunk *chunk = take_from(arena, request);
-    if (unlikely(chunk == NULL)) {
+    void *mem = take_from(arena, request);
+    if (unlikely(mem == NULL)) {
         struct arena_tries tries = {.made_new = false};
         do {
             arena = follow(arena_get_retry(arena, &tries));
-            chunk = arena != NULL ? take_from(arena, request) : NULL;
-        } while (arena != NULL && chunk == NULL);
+            mem = arena != NULL ? take_from(arena, request) : NULL;
+        } while (arena != NULL && mem == NULL);
     }
     if (likely(arena != NULL)) {
         *zero_from = arena->zero_from;
-        ptm_assert(arena_for_chunk(chunk) == arena);
+        ptm_assert(owner_of(mem) == arena->number);
         arena_release(arena);
     }
-    return chunk;
+    return mem;
 }
 
-static struct chunk *allocate_mapping(const struct request *request,
-                                      const char **zero_from)
+static void *allocate_mapping(const struct request *request,
+                              const char **zero_from)
 {
     bool is_zero;
     struct chunk *chunk =
@@ -165,18 +182,21 @@ static struct chunk *allocate_mapping(const struct request *request,
     if (unlikely(chunk == NULL) && mapped_trim()) {
         chunk = mapped_allocate(request->alignment, request->bytes, &is_zero);
     }
-    if (chunk != NULL && is_zero) {
-        *zero_from = chunk2mem(chunk);
+    if (unlikely(chunk == NULL)) {
+        return NULL;
     }
-    return chunk;
+    void *mem = chunk2mem(chunk);
+    if (is_zero) {
+        *zero_from = mem;
+    }
+    return mem;
 }
 
 /* The block, and where its known zeroes begin. */
-static struct chunk *allocate(const struct request *request,
-                              const char **zero_from)
+static void *allocate(const struct request *request, const char **zero_from)
 {
     *zero_from = NULL;
-    struct chunk *chunk = NULL;
+    void *mem = NULL;
     if (unlikely(arenas_thread_is_new())) {
         life_start_thread();
     }
@@ -184,21 +204,21 @@ static struct chunk *allocate(const struct request *request,
     bool may_use_heap = fits_a_heap(request);
     bool tried_mapping = !may_use_heap || wants_mapping(request);
     if (unlikely(tried_mapping)) {
-        chunk = allocate_mapping(request, zero_from);
+        mem = allocate_mapping(request, zero_from);
     }
-    if (chunk == NULL && may_use_heap) {
-        chunk = allocate_in_arenas(request, zero_from);
-        if (unlikely(chunk == NULL)) {
+    if (mem == NULL && may_use_heap) {
+        mem = allocate_in_arenas(request, zero_from);
+        if (unlikely(mem == NULL)) {
             mapped_trim();
             tcache_flush();
-            chunk = allocate_in_arenas(request, zero_from);
+            mem = allocate_in_arenas(request, zero_from);
         }
     }
-    if (unlikely(chunk == NULL) && !tried_mapping &&
+    if (unlikely(mem == NULL) && !tried_mapping &&
         (request->bytes >= os_page_size() || !arenas_any_left())) {
-        chunk = allocate_mapping(request, zero_from);
+        mem = allocate_mapping(request, zero_from);
     }
-    return chunk;
+    return mem;
 }
 
 /* M_PERTURB: fresh memory is filled with the complement of the byte, freed
@@ -223,12 +243,11 @@ static void *allocate_and_perturb(size_t alignment, size_t size)
 {
     const char *zero_from;
     struct request request = make_request(alignment, size);
-    struct chunk *chunk = allocate(&request, &zero_from);
-    if (unlikely(chunk == NULL)) {
-        return NULL;
+    void *mem = allocate(&request, &zero_from);
+    if (likely(mem != NULL)) {
+        perturb_fresh(mem, size);
     }
-    perturb_fresh(chunk2mem(chunk), size);
-    return chunk2mem(chunk);
+    return mem;
 }
 
 void *alloc_malloc_beyond_cache(size_t size)
@@ -246,14 +265,14 @@ void *alloc_malloc(size_t size)
 void *alloc_memalign(size_t alignment, size_t size)
 {
     ptm_assert(alignment > MALLOC_ALIGNMENT);
-    return allocate_and_perturb(alignment, size);
+    void *mem = tcache_memalign(alignment, size);
+    return mem != NULL ? mem : allocate_and_perturb(alignment, size);
 }
 
 /* How many of the first `size` bytes of a block may not be zero. */
-static size_t bytes_to_clear(const struct chunk *chunk, size_t size,
+static size_t bytes_to_clear(const char *mem, size_t size,
                              const char *zero_from)
 {
-    const char *mem = chunk2mem(chunk);
     if (zero_from == NULL || zero_from >= mem + size) {
         return size;
     }
@@ -268,12 +287,10 @@ void *alloc_calloc_beyond_cache(size_t size)
         return memset(mem, 0, size);
     }
     struct request request = make_request(MALLOC_ALIGNMENT, size);
-    struct chunk *chunk = allocate(&request, &zero_from);
-    if (unlikely(chunk == NULL)) {
-        return NULL;
-    }
-    memset(chunk2mem(chunk), 0, bytes_to_clear(chunk, size, zero_from));
-    return chunk2mem(chunk);
+    mem = allocate(&request, &zero_from);
+    return likely(mem != NULL)
+               ? memset(mem, 0, bytes_to_clear(mem, size, zero_from))
+               : NULL;
 }
 
 void *alloc_calloc(size_t size)
@@ -284,30 +301,59 @@ void *alloc_calloc(size_t size)
 
 /* ---- freeing ----------------------------------------------------------- */
 
+/* What can be told of a block without the lock. */
+static void verify_block(const struct arena *arena, const void *mem,
+                         const char *where)
+{
+    if (block_run_class(mem) != 0) {
+        object_verify(arena, mem, where);
+    } else {
+        chunk_verify_word(arena, mem2chunk(mem), where);
+    }
+}
+
+static void free_locked(struct arena *arena, void *mem)
+{
+    if (block_run_class(mem) != 0) {
+        object_verify(arena, mem, where_free);
+        perturb_freed(mem, block_usable_size(mem));
+        object_set_mark(mem);
+        arena_free_objects(arena, block_run_class(mem), &mem, 1, where_free);
+    } else {
+        chunk_verify(arena, mem2chunk(mem), where_free);
+        perturb_freed(mem, block_usable_size(mem));
+        _int_free(arena, mem2chunk(mem));
+    }
+}
+
 /* A block of an arena that was lost in a fork is left alone. */
 static void free_in_arena(struct arena *arena, void *mem)
 {
-    struct chunk *chunk = mem2chunk(mem);
-    if (unlikely(!arena_acquire(arena))) {
-        return;
+    if (likely(arena_acquire(arena))) {
+        free_locked(arena, mem);
+        arena_release(arena);
     }
-    chunk_verify(arena, chunk, where_free);
-    perturb_freed(mem, usable_size_of(chunk_size(chunk)));
-    _int_free(arena, chunk);
-    arena_release(arena);
+}
+
+/* Whether blocks like this are cached now. */
+static bool is_cached_kind(const void *mem)
+{
+    unsigned run_class = block_run_class(mem);
+    return run_class != 0
+               ? run_class < tcache_low_limit(&tcache_limits.run_class)
+               : chunk_low(mem2chunk(mem)) <
+                     tcache_low_limit(&tcache_limits.low);
 }
 
 /* The fast path has refused the block: it is not sound, or has no slot. */
 static bool free_into_cache(struct arena *arena, void *mem)
 {
-    struct chunk *chunk = mem2chunk(mem);
-    if (!tcache_serves(arena) ||
-        chunk_low(chunk) >= tcache_low_limit(&tcache_limits.low)) {
+    if (!tcache_serves(arena) || !is_cached_kind(mem)) {
         return false;
     }
-    chunk_verify_word(arena, chunk, where_free);
+    verify_block(arena, mem, where_free);
     tcache_tick();
-    tcache_overflow(chunk);
+    tcache_overflow(mem);
     return true;
 }
 
@@ -342,14 +388,14 @@ void alloc_free(void *mem)
 size_t alloc_usable_size(const void *mem)
 {
     verify_alignment(mem, where_usable_size);
-    struct chunk *chunk = mem2chunk(mem);
     const struct arena *arena = arena_of(mem);
     if (likely(arena != NULL)) {
-        chunk_verify_word(arena, chunk, where_usable_size);
-        return usable_size_of(chunk_size(chunk));
+        verify_block(arena, mem, where_usable_size);
+        return block_usable_size(mem);
     }
     size_t usable = 0;
-    verify_mapping(mapped_usable_size(chunk, &usable), mem, where_usable_size);
+    verify_mapping(mapped_usable_size(mem2chunk(mem), &usable), mem,
+                   where_usable_size);
     return usable;
 }
 
@@ -401,6 +447,18 @@ static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
     return done;
 }
 
+/* Not too small, nor much too large. */
+static void *realloc_object(const struct arena *arena, void *mem, size_t size)
+{
+    object_verify(arena, mem, where_realloc);
+    size_t usable = block_usable_size(mem);
+    if (size <= usable && 2 * size > usable) {
+        return mem;
+    }
+    void *moved = move_block(mem, usable, size);
+    return moved == NULL && size <= usable ? mem : moved;
+}
+
 /* A small block moves to another size of the cache; what it leaves behind is
  * whole. NULL, and nothing has happened: not small, not sound, or no memory,
  * on which a block that shrinks must not depend. */
@@ -435,6 +493,9 @@ void *alloc_realloc(void *mem, size_t size)
     struct arena *arena = arena_of(mem);
     if (unlikely(arena == NULL)) {
         return realloc_mapped(mem, size);
+    }
+    if (block_run_class(mem) != 0) {
+        return realloc_object(arena, mem, size);
     }
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);

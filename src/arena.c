@@ -49,6 +49,21 @@ _Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
     die(arena, chunk, where, again ? "double free" : "use of a freed block");
 }
 
+/* The class is that of the object; nothing may be there any more. */
+_Noreturn PTM_COLD static void die_of_object(const struct arena *arena,
+                                             unsigned size_class,
+                                             const void *mem, const char *where,
+                                             const char *what)
+{
+    fatal_crime(&(struct crime){
+        .where = where,
+        .what = what,
+        .address = mem,
+        .size = class_size(size_class),
+        .arena = arena->number,
+    });
+}
+
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
@@ -67,6 +82,30 @@ void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
     }
     if (unlikely(low & CHUNK_IS_FREE)) {
         die_of_freed(arena, chunk, where);
+    }
+}
+
+void object_verify(const struct arena *arena, const void *mem,
+                   const char *where)
+{
+    unsigned size_class = block_run_class(mem);
+    if (unlikely(!run_has_object_at(size_class, mem))) {
+        die_of_object(arena, size_class, mem, where,
+                      "not the start of a block");
+    }
+    if (unlikely(object_is_marked(mem) ||
+                 run_has_free(heap_run_of(mem), size_class, mem))) {
+        die_of_object(arena, size_class, mem, where,
+                      where == where_free ? "double free"
+                                          : "use of a freed block");
+    }
+}
+
+void object_verify_cached(const struct arena *arena, const void *mem)
+{
+    if (unlikely(!object_is_marked(mem))) {
+        die_of_object(arena, block_run_class(mem), mem, "malloc()",
+                      "block written to after its free");
     }
 }
 
@@ -143,7 +182,9 @@ static void count_system_bytes(struct arena *arena, size_t added)
 /* With the program or in caches. */
 static size_t live_bytes(const struct arena *arena)
 {
-    return arena->system_bytes - arena->bins.bytes - arena_top_size(arena);
+    size_t in_runs = arena->runs.free_bytes + arena->runs.spares * RUN_SIZE;
+    return arena->system_bytes - arena->bins.bytes - arena_top_size(arena) -
+           in_runs;
 }
 
 /* A free chunk that is in no bin yet gets its footer and its bin; the chunk
@@ -192,15 +233,17 @@ static void link_heap(struct arena *arena, struct heap *heap)
     arena->heap_count++;
 }
 
-static void unlink_heap(struct arena *arena, struct heap *heap)
+/* The heap that was between these two is no more. */
+static void close_gap(struct arena *arena, struct heap *previous,
+                      struct heap *next)
 {
-    if (heap->next != NULL) {
-        heap->next->previous = heap->previous;
+    if (next != NULL) {
+        next->previous = previous;
     }
-    if (heap->previous != NULL) {
-        heap->previous->next = heap->next;
+    if (previous != NULL) {
+        previous->next = next;
     } else {
-        arena->heaps = heap->next;
+        arena->heaps = next;
     }
     arena->heap_count--;
 }
@@ -280,12 +323,14 @@ static bool ensure_top(struct arena *arena, size_t size)
  * kernel refuses, and the chunk is then to be put in a bin after all. */
 static bool release_heap(struct arena *arena, struct heap *heap)
 {
-    struct heap header = *heap;
+    size_t committed = heap->committed;
+    struct heap *previous = heap->previous;
+    struct heap *next = heap->next;
     if (!heap_is_whole(heap) || !heap_destroy(heap)) {
         return false;
     }
-    unlink_heap(arena, &header);
-    arena->system_bytes -= header.committed;
+    close_gap(arena, previous, next);
+    arena->system_bytes -= committed;
     return true;
 }
 
@@ -404,6 +449,186 @@ void _int_free(struct arena *arena, struct chunk *chunk)
     put_in_bin(arena, chunk);
 }
 
+/* ---- cutting chunks in use -------------------------------------------- */
+
+/* Cuts a chunk in use in two, both in use, the first of `size` bytes. */
+static struct chunk *split_in_use(struct arena *arena, struct chunk *chunk,
+                                  size_t size)
+{
+    size_t remainder = chunk_size(chunk) - size;
+    struct chunk *rest = chunk_at(chunk, size);
+    chunk_set_head(rest, remainder, arena->flags | CHUNK_PREV_INUSE);
+    chunk_resize(chunk, size);
+    return rest;
+}
+
+static void free_surplus(struct arena *arena, struct chunk *chunk, size_t size)
+{
+    if (chunk_size(chunk) - size >= MIN_CHUNK_SIZE) {
+        _int_free(arena, split_in_use(arena, chunk, size));
+    }
+}
+
+/* Cuts a chunk whose mem is a multiple of `alignment` out of a chunk in use;
+ * the rest of it goes back. */
+static struct chunk *cut_aligned(struct arena *arena, struct chunk *chunk,
+                                 size_t alignment, size_t size)
+{
+    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
+    uintptr_t aligned = round_up(mem, alignment);
+    if (aligned != mem) {
+        /* What lies before must be able to be a chunk. */
+        if (aligned - mem < MIN_CHUNK_SIZE) {
+            aligned += alignment;
+        }
+        struct chunk *front = chunk;
+        chunk = split_in_use(arena, front, aligned - mem);
+        _int_free(arena, front);
+    }
+    free_surplus(arena, chunk, size);
+    return chunk;
+}
+
+/* ---- runs ---------------------------------------------------------------- */
+
+unsigned arena_class_for(struct arena *arena, size_t request)
+{
+    unsigned run_class = run_class_serving(request);
+    unsigned chunk_class = class_serving(request_to_chunk_size(request));
+    if (arena_has_run_class(arena, run_class)) {
+        return run_class;
+    }
+    if (likely(arena->lent[chunk_class] * class_size(chunk_class) <
+               RUN_DEMAND) ||
+        class_size(run_class) > option_get(OPTION_RUN_MAX)) {
+        return chunk_class;
+    }
+    arena->run_classes |= (uint64_t)1 << (run_class - CHUNK_CLASSES);
+    return run_class;
+}
+
+/* Whether requests that were served by this class of chunks get objects now: a
+ * chunk of it that is freed waits for nobody. */
+static bool is_replaced_by_runs(const struct arena *arena, unsigned chunk_class)
+{
+    if (chunk_class >= SMALL_CLASSES) {
+        return false;
+    }
+    size_t most = usable_size_of(class_size(chunk_class));
+    unsigned run_class = run_class_serving(most);
+    return arena_has_run_class(arena, run_class) &&
+           arena_has_run_class(arena, run_class - 1);
+}
+
+/* A chunk in use of 16 KiB at a multiple of them, but for its header. */
+static struct chunk *take_page(struct arena *arena)
+{
+    struct chunk *chunk = bins_take_aligned(&arena->bins, RUN_SIZE, RUN_SIZE);
+    if (chunk == NULL) {
+        return _int_memalign(arena, RUN_SIZE, RUN_SIZE);
+    }
+    chunk_set_prev_inuse(chunk_next(chunk));
+    chunk_mark_inuse(chunk);
+    return cut_aligned(arena, chunk, RUN_SIZE, RUN_SIZE);
+}
+
+/* The first object of a run lies where the memory of its chunk does. So the
+ * chunk of a spare is CACHED: who frees that object again is not taken for one
+ * who frees the chunk. */
+static void retire_run(struct arena *arena, struct run *run)
+{
+    chunk_flip_cached(mem2chunk(run->start));
+    heap_set_run_class(heap_for_ptr(run->start), run->start, 0);
+    run_retire(&arena->runs, run);
+}
+
+/* A new run of a spare's memory, or of a new chunk's. */
+static bool add_run(struct arena *arena, unsigned size_class)
+{
+    struct run *run = run_take_spare(&arena->runs);
+    if (run != NULL) {
+        heap_set_run_class(heap_for_ptr(run->start), run->start, size_class);
+        chunk_flip_cached(mem2chunk(run->start));
+        run_begin(&arena->runs, run, run->start, size_class);
+        return true;
+    }
+    struct chunk *chunk = take_page(arena);
+    if (chunk == NULL) {
+        return false;
+    }
+    void *start = chunk2mem(chunk);
+    struct heap *heap = heap_for_ptr(start);
+    if (!heap_prepare_runs(heap)) {
+        _int_free(arena, chunk);
+        return false;
+    }
+    heap_set_run_class(heap, start, size_class);
+    run_begin(&arena->runs, heap_run_of(start), start, size_class);
+    return true;
+}
+
+static void free_spares(struct arena *arena, size_t keep)
+{
+    while (arena->runs.spares > keep) {
+        struct chunk *chunk = mem2chunk(run_take_spare(&arena->runs)->start);
+        chunk_flip_cached(chunk);
+        chunk_verify(arena, chunk, "heap");
+        _int_free(arena, chunk);
+    }
+}
+
+/* The run has so few or so many free objects that it changes its place. */
+static PTM_NOINLINE void settle_run(struct arena *arena, struct run *run)
+{
+    if (!run_is_empty(run)) {
+        run_settle(&arena->runs, run);
+        return;
+    }
+    retire_run(arena, run);
+    free_spares(arena, RUN_SPARES + arena->runs.count / RUN_SPARE_SHARE);
+}
+
+/* One that has come back before may lie in what is no run any more, or where
+ * there is no heap any more. */
+static void verify_returned(const struct arena *arena, unsigned size_class,
+                            const void *mem, const char *where)
+{
+    if (unlikely(owner_of(mem) != arena->number ||
+                 block_run_class(mem) != size_class)) {
+        die_of_object(arena, size_class, mem, where, "double free");
+    }
+    if (unlikely(!run_has_object_at(size_class, mem))) {
+        die_of_object(arena, size_class, mem, where,
+                      "not the start of a block");
+    }
+}
+
+void arena_free_objects(struct arena *arena, unsigned size_class,
+                        void *const *mems, size_t count, const char *where)
+{
+    run_count_returned(&arena->runs, size_class, count);
+    for (size_t i = 0; i < count; i++) {
+        verify_returned(arena, size_class, mems[i], where);
+        struct run *run = heap_run_of(mems[i]);
+        if (unlikely(!run_give(run, size_class, mems[i]))) {
+            die_of_object(arena, size_class, mems[i], where, "double free");
+        }
+        if (unlikely(run_is_unsettled(run))) {
+            settle_run(arena, run);
+        }
+    }
+}
+
+static size_t take_objects(struct arena *arena, unsigned size_class,
+                           void **mems, size_t most)
+{
+    size_t taken = run_take(&arena->runs, size_class, mems, most);
+    if (taken == 0 && add_run(arena, size_class)) {
+        taken = run_take(&arena->runs, size_class, mems, most);
+    }
+    return taken;
+}
+
 /* ---- depot ------------------------------------------------------------- */
 
 /* A CACHED block is believed as little as one that the program hands in. */
@@ -419,7 +644,7 @@ static void verify_cached(const struct arena *arena, const struct chunk *chunk)
     }
 }
 
-static void free_cached(struct arena *arena, void *mem)
+static void free_cached_chunk(struct arena *arena, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
     verify_cached(arena, chunk);
@@ -429,19 +654,30 @@ static void free_cached(struct arena *arena, void *mem)
     _int_free(arena, chunk);
 }
 
+static void free_cached(struct arena *arena, unsigned size_class,
+                        void *const *mems, size_t count)
+{
+    if (class_is_run(size_class)) {
+        arena_free_objects(arena, size_class, mems, count, "heap");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        free_cached_chunk(arena, mems[i]);
+    }
+}
+
 bool arena_free_depot(struct arena *arena, size_t most)
 {
     void *mems[MAGAZINE_MAX];
+    unsigned size_class;
     bool any = false;
     while (most > 0) {
-        size_t taken =
-            depot_take_any(&arena->depot, mems, min_size(most, MAGAZINE_MAX));
+        size_t taken = depot_take_any(&arena->depot, &size_class, mems,
+                                      min_size(most, MAGAZINE_MAX));
         if (taken == 0) {
             break;
         }
-        for (size_t i = 0; i < taken; i++) {
-            free_cached(arena, mems[i]);
-        }
+        free_cached(arena, size_class, mems, taken);
         most -= taken;
         any = true;
     }
@@ -458,13 +694,25 @@ static void keep_depot_small(struct arena *arena)
     }
 }
 
+static void count_returned(struct arena *arena, unsigned size_class,
+                           size_t count)
+{
+    if (size_class <= SMALL_CLASSES) {
+        size_t lent = arena->lent[size_class];
+        arena->lent[size_class] = lent - min_size(lent, count);
+    }
+}
+
 /* Stores without looking at the bound. */
 static void store(struct arena *arena, unsigned size_class, void *const *mems,
                   size_t count)
 {
-    size_t given = depot_give(&arena->depot, size_class, mems, count);
-    for (; unlikely(given < count); given++) {
-        free_cached(arena, mems[given]);
+    count_returned(arena, size_class, count);
+    size_t given = is_replaced_by_runs(arena, size_class)
+                       ? 0
+                       : depot_give(&arena->depot, size_class, mems, count);
+    if (unlikely(given < count)) {
+        free_cached(arena, size_class, mems + given, count - given);
     }
 }
 
@@ -511,7 +759,11 @@ static bool sort_some_arrivals(struct arena *arena)
     for (int i = 0; i < SLOW_STEP && parcel->count > 0; i++) {
         uint64_t entry = parcel->entries[--parcel->count];
         void *mem = entry_mem(entry);
-        store(arena, entry_class(entry), &mem, 1);
+        unsigned size_class = entry_class(entry);
+        if (!class_is_run(size_class) ||
+            !depot_put(&arena->depot, size_class, mem)) {
+            store(arena, size_class, &mem, 1);
+        }
     }
     if (parcel->count == 0) {
         drop_first_arrival(arena);
@@ -531,15 +783,39 @@ void arena_sort_arrivals(struct arena *arena, size_t most)
 
 /* ---- taking, seen from above ------------------------------------------- */
 
-static struct chunk *take_from_bins(struct arena *arena, size_t size)
+/* A chunk in use of `size` bytes, or as many times that, up to `most`, as the
+ * free chunk has that serves. */
+static struct chunk *take_many_from_bins(struct arena *arena, size_t size,
+                                         size_t most)
 {
     struct chunk *chunk = bins_take(&arena->bins, size);
     if (chunk != NULL) {
         arena->zero_from = NULL;
+        if (most > 1) {
+            size *= min_size(chunk_size(chunk) / size, most);
+        }
         split_off_free(arena, chunk, size);
         chunk_mark_inuse(chunk);
     }
     return chunk;
+}
+
+static struct chunk *take_from_bins(struct arena *arena, size_t size)
+{
+    return take_many_from_bins(arena, size, 1);
+}
+
+/* The same from what top has. */
+static struct chunk *take_many_from_top(struct arena *arena, size_t size,
+                                        size_t most)
+{
+    size_t room = arena_top_size(arena);
+    if (room < size + MIN_CHUNK_SIZE) {
+        return NULL;
+    }
+    verify_top(arena);
+    return carve_top(arena,
+                     size * min_size((room - MIN_CHUNK_SIZE) / size, most));
 }
 
 static struct chunk *take_from_top(struct arena *arena, size_t size)
@@ -553,6 +829,7 @@ static struct chunk *take_after_reclaiming(struct arena *arena, size_t size)
 {
     arena_sort_arrivals(arena, SIZE_MAX);
     arena_free_depot(arena, SIZE_MAX);
+    free_spares(arena, 0);
     struct chunk *chunk = take_from_bins(arena, size);
     return chunk != NULL ? chunk : take_from_top(arena, size);
 }
@@ -572,70 +849,77 @@ struct chunk *_int_malloc(struct arena *arena, size_t size)
     return chunk != NULL ? chunk : take_after_reclaiming(arena, size);
 }
 
-size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
-                  size_t most)
+/* One chunk of `size` bytes, or several in one piece, up to `most`. */
+static struct chunk *take_many(struct arena *arena, size_t size, size_t most)
 {
-    size_t taken = depot_take(&arena->depot, size_class, mems, most);
-    arena->zero_from = NULL;
-    if (taken > 0) {
-        return taken;
+    struct chunk *chunk = take_many_from_bins(arena, size, most);
+    if (chunk == NULL) {
+        chunk = take_many_from_top(arena, size, most);
     }
+    return chunk != NULL ? chunk : _int_malloc(arena, size);
+}
+
+/* Cuts a chunk in use into CACHED ones of `size` bytes; the last may get a
+ * little more. Returns how many. */
+static size_t cut_up(struct arena *arena, struct chunk *chunk, size_t size,
+                     void **mems)
+{
+    size_t count = 0;
+    size_t left = chunk_size(chunk);
+    while (left > 0) {
+        size_t part = left < 2 * size ? left : size;
+        chunk_set_head(chunk, part, arena->flags | CHUNK_PREV_INUSE);
+        chunk_flip_cached(chunk);
+        mems[count++] = chunk2mem(chunk);
+        chunk = chunk_at(chunk, part);
+        left -= part;
+    }
+    return count;
+}
+
+static size_t take_chunks(struct arena *arena, unsigned size_class, void **mems,
+                          size_t most)
+{
+    size_t size = class_size(size_class);
+    size_t taken = 0;
     const char *zero_from = NULL;
-    most = min_size(most, class_magazine_size(size_class));
-    for (; taken < most; taken++) {
-        struct chunk *chunk = _int_malloc(arena, class_size(size_class));
+    while (taken < most) {
+        struct chunk *chunk = take_many(arena, size, most - taken);
         if (chunk == NULL) {
             break;
         }
         if (taken == 0) {
             zero_from = arena->zero_from;
         }
-        chunk_flip_cached(chunk);
-        mems[taken] = chunk2mem(chunk);
+        taken += cut_up(arena, chunk, size, mems + taken);
     }
     arena->zero_from = zero_from;
     return taken;
 }
 
-/* ---- alignment and resizing ------------------------------------------ */
-
-/* Cuts a chunk in use in two, both in use, the first of `size` bytes. */
-static struct chunk *split_in_use(struct arena *arena, struct chunk *chunk,
-                                  size_t size)
+size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
+                  size_t most)
 {
-    size_t remainder = chunk_size(chunk) - size;
-    struct chunk *rest = chunk_at(chunk, size);
-    chunk_set_head(rest, remainder, arena->flags | CHUNK_PREV_INUSE);
-    chunk_resize(chunk, size);
-    return rest;
-}
-
-static void free_surplus(struct arena *arena, struct chunk *chunk, size_t size)
-{
-    if (chunk_size(chunk) - size >= MIN_CHUNK_SIZE) {
-        _int_free(arena, split_in_use(arena, chunk, size));
+    size_t taken = depot_take(&arena->depot, size_class, mems, most);
+    arena->zero_from = NULL;
+    if (taken == 0 && class_is_run(size_class)) {
+        taken = take_objects(arena, size_class, mems, most);
+        arena->zero_from = NULL;
+    } else if (taken == 0) {
+        taken = take_chunks(arena, size_class, mems, most);
     }
+    if (size_class <= SMALL_CLASSES) {
+        arena->lent[size_class] += taken;
+    }
+    return taken;
 }
+
+/* ---- alignment and resizing ------------------------------------------ */
 
 struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size)
 {
     struct chunk *chunk = _int_malloc(arena, size + alignment + MIN_CHUNK_SIZE);
-    if (chunk == NULL) {
-        return NULL;
-    }
-    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
-    uintptr_t aligned = round_up(mem, alignment);
-    if (aligned != mem) {
-        /* What lies before must be able to be a chunk. */
-        if (aligned - mem < MIN_CHUNK_SIZE) {
-            aligned += alignment;
-        }
-        struct chunk *front = chunk;
-        chunk = split_in_use(arena, front, aligned - mem);
-        _int_free(arena, front);
-    }
-    free_surplus(arena, chunk, size);
-    return chunk;
+    return chunk != NULL ? cut_aligned(arena, chunk, alignment, size) : NULL;
 }
 
 static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size,
@@ -702,6 +986,7 @@ bool arena_trim(struct arena *arena, size_t pad)
 {
     bool any = false;
     unsigned position = 0;
+    free_spares(arena, 0);
     struct chunk *chunk = bins_first_from(&arena->bins, &position);
     for (; chunk != NULL;
          position++, chunk = bins_first_from(&arena->bins, &position)) {

@@ -18,6 +18,11 @@
  * side. A heap that is one single free chunk goes back to the kernel, unless
  * it is the one that top is in.
  *
+ * Small requests are served from runs (run.h) once there is some demand for
+ * their size: chunks in use of 16 KiB, at multiples of 16 KiB, that the arena
+ * has cut into objects. One that is empty becomes a spare, whose chunk is
+ * CACHED, as are the blocks that wait for caches.
+ *
  * The depot holds blocks for the caches of the arena's threads, and the inbox
  * receives those that other arenas' threads have freed. Both kinds are CACHED:
  * to their neighbours they are in use, until they are freed for good.
@@ -30,11 +35,13 @@
 
 #include "base.h"
 #include "bins.h"
+#include "block.h"
 #include "chunk.h"
 #include "depot.h"
 #include "heap.h"
 #include "inbox.h"
 #include "lock.h"
+#include "run.h"
 
 struct arena {
     struct lock lock;
@@ -53,6 +60,11 @@ struct arena {
     const char *zero_from;
     struct bins bins;
     struct depot depot;
+    struct run_set runs;
+    uint64_t run_classes; /* a bit for each class of runs that is in use */
+    /* Chunks of the classes that serve small requests, with caches or with the
+     * program. */
+    size_t lent[SMALL_CLASSES + 1];
     struct parcel *arrivals; /* taken from the inbox, not yet sorted */
     size_t arrivals_count;   /* of parcels; read without the lock as a hint */
 
@@ -105,9 +117,39 @@ void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
  * it is, whatever becomes of what is behind it. */
 bool chunk_next_looks_sound(const struct arena *arena,
                             const struct chunk *chunk);
+/* The class that serves a request of up to RUN_OBJECT_MAX bytes here: of
+ * chunks, or, once those are in demand, of objects. */
+unsigned arena_class_for(struct arena *arena, size_t request);
+
+/* Whether this class of runs is in use here. */
+static inline bool arena_has_run_class(const struct arena *arena,
+                                       unsigned run_class)
+{
+    return (arena->run_classes >> (run_class - CHUNK_CLASSES) & 1) != 0;
+}
+
+/* Gives objects of one class, which are not with the program, back to their
+ * runs. */
+void arena_free_objects(struct arena *arena, unsigned size_class,
+                        void *const *mems, size_t count, const char *where);
+
+/* One block of this class of chunks was lent, by other ways than arena_take. */
+static inline void arena_note_demand(struct arena *arena, unsigned size_class)
+{
+    arena->lent[size_class]++;
+}
+
+/* Ends the program unless `mem`, in a run, is an object that is with the
+ * program, as far as can be told without the lock. */
+void object_verify(const struct arena *arena, const void *mem,
+                   const char *where);
+
+/* Ends the program if an object that is in a cache has lost its mark. */
+void object_verify_cached(const struct arena *arena, const void *mem);
 
 /* Takes up to `most` blocks of a class, CACHED: from the depot, else new ones.
- * zero_from speaks of the first. Returns how many; 0: nothing left. */
+ * zero_from speaks of the first. Returns how many; 0: nothing left, or, of
+ * objects, no room for another run. */
 size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
                   size_t most);
 

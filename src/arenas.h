@@ -39,7 +39,7 @@ static inline struct arena *arena_numbered(unsigned number)
 }
 
 /* The arena whose chunk this is: the main one, or the one that the heap's
- * header names. Not for direct mappings. */
+ * header names. Not for direct mappings, nor for objects of runs. */
 static inline struct arena *arena_for_chunk(const struct chunk *chunk)
 {
     return chunk_non_main_arena(chunk) ? heap_for_ptr(chunk)->arena

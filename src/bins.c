@@ -136,22 +136,28 @@ static struct chunk *take_first(struct bins *bins, struct bin bin)
     return chunk;
 }
 
+static bool find_large(const struct bins *bins, struct large_bin *place)
+{
+    if (place->octave >= OCTAVES) {
+        return false;
+    }
+    uint32_t subs = bins->sub_map[place->octave] & (~0u << place->sub);
+    if (subs == 0) {
+        uint32_t octaves = bins->octave_map & (~1u << place->octave);
+        if (octaves == 0) {
+            return false;
+        }
+        place->octave = lowest_bit(octaves);
+        subs = bins->sub_map[place->octave];
+    }
+    place->sub = lowest_bit(subs);
+    return true;
+}
+
 static struct chunk *take_large_from(struct bins *bins, struct large_bin place)
 {
-    if (place.octave >= OCTAVES) {
-        return NULL;
-    }
-    uint32_t subs = bins->sub_map[place.octave] & (~0u << place.sub);
-    if (subs == 0) {
-        uint32_t octaves = bins->octave_map & (~1u << place.octave);
-        if (octaves == 0) {
-            return NULL;
-        }
-        place.octave = lowest_bit(octaves);
-        subs = bins->sub_map[place.octave];
-    }
-    place.sub = lowest_bit(subs);
-    return take_first(bins, large_bin(bins, place));
+    return find_large(bins, &place) ? take_first(bins, large_bin(bins, place))
+                                    : NULL;
 }
 
 /* The first bin in which every chunk has at least `size` bytes. */
@@ -161,12 +167,26 @@ static struct large_bin bin_of_at_least(size_t size)
     return large_bin_of(round_up(size, width));
 }
 
-static struct chunk *peek_own_bin(struct bins *bins, size_t size)
+/* Whether a chunk whose mem is a multiple of `alignment` can be cut out of this
+ * one. Any address is a multiple of MALLOC_ALIGNMENT. */
+static bool has_room(const struct chunk *chunk, size_t size, size_t alignment)
 {
-    struct bin bin = bin_of_size(bins, size);
+    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
+    uintptr_t end = mem + chunk_size(chunk);
+    uintptr_t aligned = round_up(mem, alignment);
+    if (aligned != mem && aligned - mem < MIN_CHUNK_SIZE) {
+        aligned += alignment;
+    }
+    return aligned <= end && end - aligned >= size;
+}
+
+/* Looks at the first few chunks of a bin. */
+static struct chunk *peek(struct bins *bins, struct bin bin, size_t size,
+                          size_t alignment)
+{
     struct chunk *chunk = *bin.head;
     for (int i = 0; i < BIN_PEEK_LIMIT && chunk != NULL; i++) {
-        if (chunk_size(chunk) >= size) {
+        if (has_room(chunk, size, alignment)) {
             remove_from(bins, bin, chunk);
             return chunk;
         }
@@ -174,6 +194,28 @@ static struct chunk *peek_own_bin(struct bins *bins, size_t size)
             list_is_broken(bins, chunk);
         }
         chunk = chunk->next_free;
+    }
+    return NULL;
+}
+
+static struct large_bin following(struct large_bin place)
+{
+    return place.sub + 1 < SUB_BINS
+               ? (struct large_bin){place.octave, place.sub + 1}
+               : (struct large_bin){place.octave + 1, 0};
+}
+
+struct chunk *bins_take_aligned(struct bins *bins, size_t size,
+                                size_t alignment)
+{
+    struct large_bin place = large_bin_of(size);
+    for (int i = 0; i < BIN_ALIGNED_LIMIT && find_large(bins, &place); i++) {
+        struct chunk *chunk =
+            peek(bins, large_bin(bins, place), size, alignment);
+        if (chunk != NULL) {
+            return chunk;
+        }
+        place = following(place);
     }
     return NULL;
 }
@@ -187,7 +229,8 @@ struct chunk *bins_take(struct bins *bins, size_t size)
         }
         return take_large_from(bins, (struct large_bin){0, 0});
     }
-    struct chunk *chunk = peek_own_bin(bins, size);
+    struct chunk *chunk =
+        peek(bins, bin_of_size(bins, size), size, MALLOC_ALIGNMENT);
     return chunk != NULL ? chunk : take_large_from(bins, bin_of_at_least(size));
 }
 

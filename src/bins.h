@@ -48,6 +48,12 @@ void bins_remove(struct bins *bins, struct chunk *chunk);
  * choice; NULL when there is none. The chunk still has F set. */
 struct chunk *bins_take(struct bins *bins, size_t size);
 
+/* The same for a chunk of at least 1 KiB whose mem is a multiple of `alignment`
+ * and that is to be cut out of the one that is returned. Looks at the first few
+ * chunks of a few bins, of the size's own and up; NULL if they will not do. */
+struct chunk *bins_take_aligned(struct bins *bins, size_t size,
+                                size_t alignment);
+
 /* For those who look at every bin: the positions from 0 are the exact bins,
  * then the large ones, by rising size. */
 enum {

@@ -1,13 +1,15 @@
 /*
  * class.h - the sizes that caches deal in.
  *
- * A class has one chunk size. Up to 1 KiB each multiple of 16 is a class of
- * its own, numbered by size / 16. Above, an octave has 8, each 16 bytes more
- * than a round number, so that a request of a power of two and its size word
- * do not end up in the next class:
+ * A class is a kind of block and its size. Chunks up to 1 KiB have a class for
+ * each multiple of 16, numbered by size / 16. Above, an octave has 8, each 16
+ * bytes more than a round number, so that a request of a power of two and its
+ * size word do not end up in the next class. Objects of runs, which have no
+ * header, have one for each multiple of 16 up to 1 KiB:
  *
- *     number   2   3  ...  64    65    66   ...   73   ...   129
- *     size    32  48     1024  1040  1168       2064      262160
+ *              small chunks    larger chunks              objects of runs
+ *     number   2   3  ...  64    65    66   ...    129    130  131  ...  193
+ *     size    32  48     1024  1040  1168       262160     16   32      1024
  *
  * A request is served by the smallest class that holds it, and its chunk is
  * made as large as the class says: at most an eighth is lost, half of that as
@@ -15,6 +17,11 @@
  * caches, as each class needs a stock of its own. A chunk that is freed joins
  * the largest class that it can serve; one that an aligned request or a realloc
  * has cut may be a little larger than its class.
+ *
+ * Requests up to 1 KiB are told apart in steps of 8 bytes: that is as fine as
+ * both kinds need, since the usable sizes of chunks are 8 above multiples of
+ * 16. Whether such a step is served by a chunk or by an object is for each
+ * arena to say.
  */
 #ifndef PTM_CLASS_H
 #define PTM_CLASS_H
@@ -28,8 +35,12 @@ enum {
     CLASS_STEP_SHIFT = 3,
     CLASS_EXTRA = MALLOC_ALIGNMENT, /* of the large ones */
     SMALL_CLASSES = (1 << SMALL_CLASS_SHIFT) / MALLOC_ALIGNMENT + 1,
-    CLASS_COUNT = SMALL_CLASSES + 1 +
-                  ((CACHED_MAX_SHIFT - SMALL_CLASS_SHIFT) << CLASS_STEP_SHIFT),
+    CHUNK_CLASSES =
+        SMALL_CLASSES + 1 +
+        ((CACHED_MAX_SHIFT - SMALL_CLASS_SHIFT) << CLASS_STEP_SHIFT),
+    RUN_CLASSES = (1 << SMALL_CLASS_SHIFT) / MALLOC_ALIGNMENT,
+    CLASS_COUNT = CHUNK_CLASSES + RUN_CLASSES,
+    REQUEST_STEPS = (1 << SMALL_CLASS_SHIFT) / 8 + 1,
     /* What to take off a number of octaves and steps that begins at one byte,
      * so that 1 KiB + CLASS_EXTRA has the first number that is not small. */
     LARGE_CLASS_BIAS =
@@ -39,6 +50,9 @@ enum {
 /* Chunk sizes that have a class: up to these. */
 #define SMALL_CLASS_MAX  ((size_t)1 << SMALL_CLASS_SHIFT)
 #define CACHED_CHUNK_MAX (((size_t)1 << CACHED_MAX_SHIFT) + CLASS_EXTRA)
+
+/* The largest object of a run. */
+#define RUN_OBJECT_MAX SMALL_CLASS_MAX
 
 /* The large class of the largest round size that is at most `size`, which is
  * 512 or more. */
@@ -65,11 +79,49 @@ static inline unsigned class_joined_by(size_t chunk_size)
                : large_class_from(chunk_size - CLASS_EXTRA);
 }
 
-/* The chunk size of a class. */
+/* Of chunks above 1 KiB. */
+static inline bool class_is_large(unsigned size_class)
+{
+    return size_class >= SMALL_CLASSES && size_class < CHUNK_CLASSES;
+}
+
+static inline bool class_is_run(unsigned size_class)
+{
+    return size_class >= CHUNK_CLASSES;
+}
+
+/* The class of the objects that serve a request of up to RUN_OBJECT_MAX. */
+static inline unsigned run_class_serving(size_t request)
+{
+    size_t object = round_up(max_size(request, 1), MALLOC_ALIGNMENT);
+    return CHUNK_CLASSES + (unsigned)(object / MALLOC_ALIGNMENT) - 1;
+}
+
+static inline size_t class_size_of_run(unsigned size_class)
+{
+    return (size_class - CHUNK_CLASSES + 1) * (size_t)MALLOC_ALIGNMENT;
+}
+
+/* The size of an object that is at a multiple of `alignment`, as all of its
+ * run are, and holds the request. Neither is above PTRDIFF_MAX. */
+static inline size_t object_for_aligned(size_t alignment, size_t request)
+{
+    return round_up(max_size(request, 1), alignment);
+}
+
+static inline size_t request_step(size_t request)
+{
+    return (request + 7) / 8;
+}
+
+/* The size of a class: of its chunks, or of its objects. */
 static inline size_t class_size(unsigned size_class)
 {
     if (size_class < SMALL_CLASSES) {
         return (size_t)size_class * MALLOC_ALIGNMENT;
+    }
+    if (class_is_run(size_class)) {
+        return class_size_of_run(size_class);
     }
     unsigned large = size_class - SMALL_CLASSES;
     unsigned bit = SMALL_CLASS_SHIFT + (large >> CLASS_STEP_SHIFT);
@@ -91,9 +143,9 @@ static inline unsigned class_slots(unsigned size_class)
 {
     unsigned least = CACHE_MAGAZINES * class_magazine_size(size_class);
     size_t blocks = CLASS_CACHE_BYTES / class_size(size_class);
-    return size_class < SMALL_CLASSES || blocks < least
-               ? least
-               : (unsigned)min_size(blocks, CLASS_SLOTS_MAX);
+    return class_is_large(size_class) && blocks >= least
+               ? (unsigned)min_size(blocks, CLASS_SLOTS_MAX)
+               : least;
 }
 
 #endif

@@ -38,6 +38,9 @@ enum {
      * one is split: keeps every search bounded. */
     BIN_PEEK_LIMIT = 4,
 
+    /* The bins looked into for one from which an aligned chunk can be cut. */
+    BIN_ALIGNED_LIMIT = 8,
+
     /* An owner's number is one byte, and 0 means "not ours". */
     ARENAS_MAX = 254,
 
@@ -71,6 +74,11 @@ enum {
 
     /* Classes that one slow call looks at to find one that is not used. */
     CACHE_HAND_STEPS = 4,
+
+    /* Runs without objects that an arena keeps: so many, and one more for each
+     * RUN_SPARE_SHARE runs that it has. */
+    RUN_SPARES = 2,
+    RUN_SPARE_SHARE = 16,
 
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
@@ -154,6 +162,13 @@ enum {
 /* What one outbox may hold back, in bytes of blocks above 1 KiB; the others are
  * bounded by their number, and are 256 KiB at most. */
 #define OUTBOX_BYTES ((size_t)256 << 10)
+
+/* Chunks of one class that an arena has lent before it makes runs for their
+ * requests: less than the first run of a class takes would be no gain. */
+#define RUN_DEMAND ((size_t)2 << 10)
+
+/* Requests up to this are served from runs by default. */
+#define DEFAULT_RUN_MAX ((size_t)1 << 10)
 
 /* What an arena keeps in its depot without merging it: this, or the given
  * share of what it has in use. */

@@ -47,6 +47,7 @@ static struct magazine *magazine_with_room(struct depot *depot,
         magazine->count = 0;
         magazine->next = depot->full[size_class];
         depot->full[size_class] = magazine;
+        depot->map[size_class / 64] |= (uint64_t)1 << size_class % 64;
     }
     return magazine;
 }
@@ -71,6 +72,18 @@ size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
     return given;
 }
 
+/* The first magazine of the class, which is empty, becomes a spare. */
+static void drop_magazine(struct depot *depot, unsigned size_class)
+{
+    struct magazine *magazine = depot->full[size_class];
+    depot->full[size_class] = magazine->next;
+    if (magazine->next == NULL) {
+        depot->map[size_class / 64] &= ~((uint64_t)1 << size_class % 64);
+    }
+    magazine->next = depot->spare;
+    depot->spare = magazine;
+}
+
 size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
                   size_t most)
 {
@@ -82,23 +95,33 @@ size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
     magazine->count -= taken;
     memcpy(mems, magazine->mems + magazine->count, taken * sizeof *mems);
     if (magazine->count == 0) {
-        depot->full[size_class] = magazine->next;
-        magazine->next = depot->spare;
-        depot->spare = magazine;
+        drop_magazine(depot, size_class);
     }
     depot->bytes -= taken * class_size(size_class);
     depot->blocks -= taken;
     return taken;
 }
 
-size_t depot_take_any(struct depot *depot, void **mems, size_t most)
+/* The first class at or behind `size_class` that has a magazine; one has. */
+static unsigned class_from(const struct depot *depot, unsigned size_class)
+{
+    unsigned word = size_class / 64;
+    uint64_t bits = depot->map[word] & (~(uint64_t)0 << size_class % 64);
+    while (bits == 0) {
+        word = (word + 1) % DEPOT_MAP_WORDS;
+        bits = depot->map[word];
+    }
+    return word * 64 + lowest_bit(bits);
+}
+
+size_t depot_take_any(struct depot *depot, unsigned *size_class, void **mems,
+                      size_t most)
 {
     if (depot->blocks == 0) {
         return 0;
     }
-    while (depot->full[depot->hand] == NULL) {
-        depot->hand = (depot->hand + 1) % CLASS_COUNT;
-    }
+    depot->hand = class_from(depot, depot->hand);
+    *size_class = depot->hand;
     size_t taken = depot_take(depot, depot->hand, mems, most);
     depot->hand = (depot->hand + 1) % CLASS_COUNT;
     return taken;

@@ -10,7 +10,8 @@
  * never leave the arena, and are used again when empty.
  *
  * Invariants: every block in a depot is CACHED, of this arena, and large
- * enough for its class; `bytes` is the sum of the class sizes.
+ * enough for its class; `bytes` is the sum of the class sizes; the map tells
+ * which classes have magazines.
  *
  * Threads: whoever calls holds the lock of the arena.
  */
@@ -20,6 +21,10 @@
 #include "base.h"
 #include "class.h"
 
+enum {
+    DEPOT_MAP_WORDS = (CLASS_COUNT + 63) / 64,
+};
+
 struct magazine {
     struct magazine *next;
     size_t count;
@@ -28,24 +33,48 @@ struct magazine {
 
 struct depot {
     struct magazine *full[CLASS_COUNT];
-    struct magazine *spare; /* empty ones */
-    char *metadata;         /* where the next new one will be */
+    uint64_t map[DEPOT_MAP_WORDS]; /* a bit for each class that has any */
+    struct magazine *spare;        /* empty ones */
+    char *metadata;                /* where the next new one will be */
     size_t metadata_left;
     size_t bytes;
     size_t blocks;
     unsigned hand; /* the class to shrink next */
 };
 
+/* Whether the map says that the class has magazines. */
+static inline bool depot_has(const struct depot *depot, unsigned size_class)
+{
+    return (depot->map[size_class / 64] >> size_class % 64 & 1) != 0;
+}
+
 /* Stores `count` blocks of a class; returns how many found room, fewer only
  * when there is no memory for a magazine. */
 size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
                   size_t count);
 
+/* Stores one block where there is room for it already; false when there is
+ * none. */
+static inline bool depot_put(struct depot *depot, unsigned size_class,
+                             void *mem)
+{
+    struct magazine *magazine = depot->full[size_class];
+    if (magazine == NULL || magazine->count == MAGAZINE_MAX) {
+        return false;
+    }
+    magazine->mems[magazine->count++] = mem;
+    depot->bytes += class_size(size_class);
+    depot->blocks++;
+    return true;
+}
+
 /* Takes up to `most` blocks of a class; returns how many. */
 size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
                   size_t most);
 
-/* Takes up to `most` blocks of whatever class comes next in turn. */
-size_t depot_take_any(struct depot *depot, void **mems, size_t most);
+/* Takes up to `most` blocks of whatever class comes next in turn, and says
+ * which that is. */
+size_t depot_take_any(struct depot *depot, unsigned *size_class, void **mems,
+                      size_t most);
 
 #endif

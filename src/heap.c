@@ -148,6 +148,7 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
     heap->reserved = reserved;
     heap->committed = committed;
     heap->touched = HEAP_HEADER_SIZE;
+    heap->runs = NULL;
     __atomic_store_n(&places.next_place, (uintptr_t)heap - HEAP_MAX_SIZE,
                      __ATOMIC_RELAXED);
     if (__atomic_fetch_add(&places.count, 1, __ATOMIC_RELAXED) == 0) {
@@ -208,13 +209,26 @@ size_t heap_shrink(struct heap *heap, const void *end)
     return surplus;
 }
 
+bool heap_prepare_runs(struct heap *heap)
+{
+    if (heap->runs == NULL) {
+        struct run *runs = os_map(HEAP_PAGES * sizeof *runs);
+        __atomic_store_n(&heap->runs, runs, __ATOMIC_RELAXED);
+    }
+    return heap->runs != NULL;
+}
+
 bool heap_destroy(struct heap *heap)
 {
+    struct run *runs = heap->runs;
     unsigned owner = owner_of(heap);
     owner_set(heap, 0);
     if (!os_unmap(heap, heap->reserved)) {
         owner_set(heap, owner);
         return false;
+    }
+    if (runs != NULL) {
+        os_unmap(runs, HEAP_PAGES * sizeof *runs);
     }
     __atomic_store_n(&places.next_place, (uintptr_t)heap, __ATOMIC_RELAXED);
     __atomic_sub_fetch(&places.count, 1, __ATOMIC_RELAXED);

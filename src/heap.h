@@ -4,8 +4,9 @@
  *     multiple of 64 MiB
  *     |
  *     | struct heap | chunks ... | top or fence |  reserved   |
- *     0             64                     committed       reserved  (<= 64
- * MiB) ^ touched: nothing behind it was written
+ *     0             4160      touched      committed       reserved
+ *
+ * Nothing behind `touched` was written; reserved is 64 MiB at most.
  *
  * Masking any address in it finds the header, and that names the arena. All of
  * it may be read, so that a free of a wild pointer finds a bad seal and not a
@@ -13,7 +14,10 @@
  * are refused (RLIMIT_AS), less is reserved, still at a multiple of 64 MiB, and
  * the reservation grows in place when it can.
  *
- * A heap deals in bytes; what chunks are in it is the arena's affair.
+ * A heap deals in bytes; what chunks are in it is the arena's affair. But it
+ * has a byte for each 16 KiB that says whether a run is there, and of which
+ * class: free asks it of every address. What is known of the objects of its
+ * runs is in a table of its own mapping, made when the first run is.
  *
  * Threads: whoever calls holds the lock of the heap's arena. heap_for_ptr and
  * heap_contains may be called without it for a pointer that is live.
@@ -23,8 +27,11 @@
 
 #include "base.h"
 #include "chunk.h"
+#include "run.h"
 
 struct arena;
+
+#define HEAP_PAGES (HEAP_MAX_SIZE / RUN_SIZE)
 
 struct heap {
     struct arena *arena;
@@ -33,10 +40,16 @@ struct heap {
     size_t reserved;  /* bytes from the heap's start */
     size_t committed; /* bytes from the heap's start; read without the lock */
     size_t touched;   /* bytes from the heap's start that may not be zero */
+    struct run *runs; /* one for each 16 KiB; NULL: no run yet */
+    uint64_t unused;
+    /* The class of the run there, counted from 1; 0: chunks. Read without the
+     * lock. */
+    uint8_t page_class[HEAP_PAGES];
 };
 
-#define HEAP_HEADER_SIZE ((size_t)64)
-_Static_assert(sizeof(struct heap) <= HEAP_HEADER_SIZE, "the header fits");
+#define HEAP_HEADER_SIZE sizeof(struct heap)
+_Static_assert(HEAP_HEADER_SIZE % MALLOC_ALIGNMENT == 0, "chunks are aligned");
+_Static_assert(RUN_CLASSES < 256, "a class of runs is a byte");
 
 static inline struct heap *heap_for_ptr(const void *address)
 {
@@ -105,6 +118,41 @@ size_t heap_shrink(struct heap *heap, const void *end);
 /* Returns address space and memory to the kernel. False when refused (the
  * limit of mappings): the heap is then as it was. */
 bool heap_destroy(struct heap *heap);
+
+/* ---- runs ---------------------------------------------------------------- */
+
+static inline size_t heap_page_of(const void *mem)
+{
+    return (uintptr_t)mem / RUN_SIZE % HEAP_PAGES;
+}
+
+/* The class of the run that `mem`, an address behind a chunk's header in this
+ * heap, lies in; 0 when it is in none. */
+static inline size_t heap_run_class(const struct heap *heap, const void *mem)
+{
+    size_t page_class =
+        __atomic_load_n(&heap->page_class[heap_page_of(mem)], __ATOMIC_RELAXED);
+    return page_class != 0 ? CHUNK_CLASSES - 1 + page_class : 0;
+}
+
+static inline void heap_set_run_class(struct heap *heap, const void *mem,
+                                      unsigned size_class)
+{
+    unsigned page_class =
+        size_class != 0 ? size_class - (CHUNK_CLASSES - 1) : 0;
+    __atomic_store_n(&heap->page_class[heap_page_of(mem)], (uint8_t)page_class,
+                     __ATOMIC_RELAXED);
+}
+
+/* The run that a live object is in. */
+static inline struct run *heap_run_of(const void *mem)
+{
+    struct heap *heap = heap_for_ptr(mem);
+    return __atomic_load_n(&heap->runs, __ATOMIC_RELAXED) + heap_page_of(mem);
+}
+
+/* Makes the table of runs, if it is not there; false when refused. */
+bool heap_prepare_runs(struct heap *heap);
 
 /* How many heaps there are in the process. */
 size_t heap_count(void);

@@ -18,6 +18,8 @@ bool arena_stats(struct arena *arena, struct arena_stats *stats)
     stats->top_bytes = arena_top_size(arena);
     stats->free_chunks = arena->bins.count + (arena->top != NULL);
     stats->free_bytes = arena->bins.bytes + stats->top_bytes;
+    stats->run_blocks = arena->runs.free_objects + arena->runs.spares;
+    stats->run_bytes = arena->runs.free_bytes + arena->runs.spares * RUN_SIZE;
     stats->heaps = arena->heap_count;
     for (struct heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
         stats->address_bytes += heap->reserved;
@@ -33,6 +35,8 @@ void arena_stats_add(struct arena_stats *sum, const struct arena_stats *more)
     sum->free_chunks += more->free_chunks;
     sum->free_bytes += more->free_bytes;
     sum->top_bytes += more->top_bytes;
+    sum->run_blocks += more->run_blocks;
+    sum->run_bytes += more->run_bytes;
     sum->heaps += more->heaps;
     sum->address_bytes += more->address_bytes;
 }
@@ -61,6 +65,11 @@ struct walk {
     struct damage *damage;
     size_t free_chunks; /* without top */
     size_t free_bytes;
+    size_t pages; /* that a heap says are runs */
+    size_t runs;
+    size_t runs_with_free;
+    size_t objects; /* of those runs that are free */
+    size_t object_bytes;
     bool met_top;
 };
 
@@ -90,6 +99,41 @@ static bool check_free_chunk(struct walk *walk, struct chunk *chunk,
     return true;
 }
 
+/* A chunk in use that may be a run: the byte for its page says so, and what is
+ * known of its objects agrees with that. */
+static bool check_run(struct walk *walk, const struct chunk *chunk)
+{
+    const char *mem = chunk2mem(chunk);
+    unsigned size_class = block_run_class(mem);
+    if (size_class == 0 || run_offset(mem) != 0) {
+        return true;
+    }
+    const struct heap *heap = heap_for_ptr(mem);
+    /* What was cut off may have been too little for a chunk. */
+    if (chunk_size(chunk) < RUN_SIZE ||
+        chunk_size(chunk) >= RUN_SIZE + MIN_CHUNK_SIZE ||
+        size_class >= CLASS_COUNT || heap->runs == NULL) {
+        return fails(walk, mem, "page of a run that is none");
+    }
+    const struct run *run = heap_run_of(mem);
+    if (run->start != mem || run->size_class != size_class ||
+        !run_is_sound(run)) {
+        return fails(walk, mem, "run at odds with itself");
+    }
+    walk->runs++;
+    walk->runs_with_free += run->free > 0;
+    walk->objects += run->free;
+    walk->object_bytes += run->free * class_size(size_class);
+    return true;
+}
+
+static void count_pages(struct walk *walk, const struct heap *heap)
+{
+    for (size_t page = 0; page < HEAP_PAGES; page++) {
+        walk->pages += heap->page_class[page] != 0;
+    }
+}
+
 /* One chunk, given whether the one before is free. */
 static bool check_chunk(struct walk *walk, struct chunk *chunk,
                         const struct heap *heap, bool previous_is_free)
@@ -114,7 +158,7 @@ static bool check_chunk(struct walk *walk, struct chunk *chunk,
         return fails(walk, mem, "P differs from the state of the chunk before");
     }
     if ((low & CHUNK_IS_FREE) == 0) {
-        return true;
+        return check_run(walk, chunk);
     }
     if (previous_is_free) {
         return fails(walk, mem, "two free chunks side by side");
@@ -142,6 +186,7 @@ static bool check_heap(struct walk *walk, const struct heap *heap)
         is_free = chunk_is_free(chunk);
         chunk = chunk_next(chunk);
     }
+    count_pages(walk, heap);
     bool has_top = arena->top != NULL && heap_for_ptr(arena->top) == heap;
     return is_free == has_top ||
            fails(walk, heap, "heap ends with neither top nor fence");
@@ -255,12 +300,93 @@ static bool check_bins(struct walk *walk)
     return true;
 }
 
+/* Whether the run is where it belongs; a spare's chunk is CACHED. */
+static bool is_in_right_list(const struct run *run, unsigned size_class,
+                             unsigned bucket)
+{
+    return block_run_class(run->start) == size_class &&
+           (size_class != 0 ? run->bucket == bucket && run->free > 0
+                            : chunk_is_cached(mem2chunk(run->start)));
+}
+
+/* One list of runs; `most` bounds it. */
+static bool check_run_list(struct walk *walk, const struct run *first,
+                           unsigned size_class, unsigned bucket, size_t *met,
+                           size_t most)
+{
+    const struct run *previous = NULL;
+    for (const struct run *run = first; run != NULL; run = run->next) {
+        if (++*met > most) {
+            return fails(walk, run, "lists hold more runs than there are");
+        }
+        if (owner_of(run->start) != walk->arena->number ||
+            run != heap_run_of(run->start) || run->previous != previous) {
+            return fails(walk, run, "list of runs is broken");
+        }
+        if (!is_in_right_list(run, size_class, bucket)) {
+            return fails(walk, run->start, "run in the wrong list");
+        }
+        previous = run;
+    }
+    return true;
+}
+
+/* Every run with free objects is in the list of its class and its bucket. */
+static bool check_runs(struct walk *walk)
+{
+    const struct run_set *runs = &walk->arena->runs;
+    size_t met = 0, without_objects = 0;
+    for (unsigned i = 0; i < RUN_CLASSES; i++) {
+        for (unsigned bucket = 0; bucket < RUN_BUCKETS; bucket++) {
+            if (!check_run_list(walk, runs->buckets[i][bucket],
+                                CHUNK_CLASSES + i, bucket, &met,
+                                walk->runs_with_free)) {
+                return false;
+            }
+        }
+    }
+    if (!check_run_list(walk, runs->spare, 0, 0, &without_objects,
+                        runs->spares)) {
+        return false;
+    }
+    return (walk->pages == walk->runs && met == walk->runs_with_free &&
+            without_objects == runs->spares && runs->count == walk->runs &&
+            runs->free_objects == walk->objects &&
+            runs->free_bytes == walk->object_bytes) ||
+           fails(walk, runs, "runs differ from what is known of them");
+}
+
+/* An object that waits for a cache is marked, and not with its run. */
+static bool object_is_cached(unsigned size_class, const void *mem)
+{
+    return block_run_class(mem) == size_class &&
+           run_has_object_at(size_class, mem) && object_is_marked(mem) &&
+           !run_has_free(heap_run_of(mem), size_class, mem);
+}
+
+static bool block_is_cached(const struct walk *walk, unsigned size_class,
+                            const void *mem)
+{
+    const struct chunk *chunk = mem2chunk(mem);
+    if (owner_of(chunk) != walk->arena->number ||
+        !heap_contains(heap_for_ptr(chunk), chunk)) {
+        return false;
+    }
+    return class_is_run(size_class)
+               ? object_is_cached(size_class, mem)
+               : block_run_class(mem) == 0 && chunk_is_cached(chunk) &&
+                     chunk_size(chunk) >= class_size(size_class);
+}
+
 /* The blocks that wait for caches. */
 static bool check_depot(struct walk *walk)
 {
     const struct depot *depot = &walk->arena->depot;
     size_t blocks = 0, bytes = 0;
     for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
+        if (depot_has(depot, size_class) != (depot->full[size_class] != NULL)) {
+            return fails(walk, depot, "map of the depot is wrong");
+        }
         for (const struct magazine *magazine = depot->full[size_class];
              magazine != NULL; magazine = magazine->next) {
             if (magazine->count == 0 || magazine->count > MAGAZINE_MAX ||
@@ -268,12 +394,8 @@ static bool check_depot(struct walk *walk)
                 return fails(walk, magazine, "broken magazine");
             }
             for (size_t i = 0; i < magazine->count; i++) {
-                const struct chunk *chunk = mem2chunk(magazine->mems[i]);
-                if (owner_of(chunk) != walk->arena->number ||
-                    !heap_contains(heap_for_ptr(chunk), chunk) ||
-                    !chunk_is_cached(chunk) ||
-                    chunk_size(chunk) < class_size(size_class)) {
-                    return fails(walk, chunk2mem(chunk),
+                if (!block_is_cached(walk, size_class, magazine->mems[i])) {
+                    return fails(walk, magazine->mems[i],
                                  "block in a magazine is not a cached one");
                 }
             }
@@ -291,7 +413,8 @@ static bool check_arena(struct arena *arena, struct damage *damage)
     if (!arena_acquire(arena)) {
         return true;
     }
-    bool sound = check_heaps(&walk) && check_bins(&walk) && check_depot(&walk);
+    bool sound = check_heaps(&walk) && check_bins(&walk) && check_runs(&walk) &&
+                 check_depot(&walk);
     arena_release(arena);
     return sound;
 }

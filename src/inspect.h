@@ -17,6 +17,8 @@ struct arena_stats {
     size_t free_chunks; /* in bins, and top */
     size_t free_bytes;
     size_t top_bytes;
+    size_t run_blocks; /* free objects of runs, and runs that have none */
+    size_t run_bytes;
     size_t heaps;
     size_t address_bytes; /* reserved */
 };
@@ -46,8 +48,8 @@ struct damage {
     unsigned arena; /* 0: the direct mappings */
 };
 
-/* Checks every invariant that arena.h, bins.h, chunk.h, heap.h, owner.h and
- * mapped.h state. True when all hold; else *damage tells of the first that
+/* Checks every invariant that arena.h, bins.h, run.h, chunk.h, heap.h, owner.h
+ * and mapped.h state. True when all hold; else *damage tells of the first that
  * does not. Trusts what it has checked and nothing else, so it ends on a heap
  * in any state. */
 bool inspect_everything(struct damage *damage);

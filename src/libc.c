@@ -24,7 +24,14 @@
 #include "os.h"
 #include "tcache.h"
 
-#define CALLER() __builtin_return_address(0)
+/* Asked for on slow paths only, and not before: the fast ones have no register
+ * to spare. */
+#define CALLER()                                                               \
+    ({                                                                         \
+        const void *caller_ = __builtin_return_address(0);                     \
+        __asm__ volatile("" : "+r"(caller_));                                  \
+        caller_;                                                               \
+    })
 
 PTM_EXPORT void *__libc_malloc(size_t size);
 PTM_EXPORT void __libc_free(void *mem);
@@ -84,21 +91,19 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
 /* Apart, so that it costs a local free no register. */
 static PTM_NOINLINE void free_remote(void *mem, const void *caller)
 {
+    if (mem == NULL && hooks_get() == NULL) {
+        return;
+    }
     if (unlikely(!tcache_free_remote(mem))) {
         free_slow(mem, caller);
     }
 }
 
-PTM_INLINE void free_for(void *mem, const void *caller)
-{
-    if (unlikely(!tcache_free(mem))) {
-        free_remote(mem, caller);
-    }
-}
-
 void __libc_free(void *mem)
 {
-    free_for(mem, CALLER());
+    if (unlikely(!tcache_free(mem))) {
+        free_remote(mem, CALLER());
+    }
 }
 
 static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
@@ -242,14 +247,14 @@ size_t malloc_usable_size(void *mem)
 void free_sized(void *mem, size_t size)
 {
     (void)size;
-    free_for(mem, CALLER());
+    __libc_free(mem);
 }
 
 void free_aligned_sized(void *mem, size_t alignment, size_t size)
 {
     (void)alignment;
     (void)size;
-    free_for(mem, CALLER());
+    __libc_free(mem);
 }
 
 PTM_ALIAS(malloc, __libc_malloc);

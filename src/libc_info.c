@@ -4,7 +4,8 @@
  *
  * The numbers mean what they mean in glibc: "arena" is what all arenas have
  * committed, "uordblks" that less what is free, and direct mappings are
- * counted apart. There are no fast bins; their fields are 0.
+ * counted apart. Where glibc speaks of fast bins, which hold small blocks at
+ * hand, it is the free objects of runs here.
  *
  * Thread-safe, not async-signal-safe. malloc_stats writes to descriptor 2 and
  * is no cancellation point; malloc_info writes to a stream and is one.
@@ -66,6 +67,11 @@ int __libc_mallopt(int parameter, int value)
     }
 }
 
+static size_t in_use_bytes(const struct arena_stats *stats)
+{
+    return stats->system_bytes - stats->free_bytes - stats->run_bytes;
+}
+
 /* ---- mallinfo ----------------------------------------------------------- */
 
 /* Each arena is looked at once, so that the parts fit together. */
@@ -87,8 +93,10 @@ struct mallinfo2 __libc_mallinfo2(void)
         .ordblks = sum.free_chunks,
         .hblks = mapped.count,
         .hblkhd = mapped.bytes,
-        .uordblks = sum.system_bytes - sum.free_bytes,
-        .fordblks = sum.free_bytes,
+        .smblks = sum.run_blocks,
+        .fsmblks = sum.run_bytes,
+        .uordblks = in_use_bytes(&sum),
+        .fordblks = sum.free_bytes + sum.run_bytes,
         .keepcost = main_top,
     };
 }
@@ -101,6 +109,8 @@ struct mallinfo __libc_mallinfo(void)
         .ordblks = (int)info.ordblks,
         .hblks = (int)info.hblks,
         .hblkhd = (int)info.hblkhd,
+        .smblks = (int)info.smblks,
+        .fsmblks = (int)info.fsmblks,
         .uordblks = (int)info.uordblks,
         .fordblks = (int)info.fordblks,
         .keepcost = (int)info.keepcost,
@@ -147,9 +157,9 @@ void malloc_stats(void)
         arena_stats(arena_numbered(number), &stats);
         write_heading("Arena ", number - 1);
         write_figure("system bytes", stats.system_bytes);
-        write_figure("in use bytes", stats.system_bytes - stats.free_bytes);
+        write_figure("in use bytes", in_use_bytes(&stats));
         system += stats.system_bytes;
-        in_use += stats.system_bytes - stats.free_bytes;
+        in_use += in_use_bytes(&stats);
     }
     write_heading("Total (incl. mmap)", SIZE_MAX);
     write_figure("system bytes", system);
@@ -202,9 +212,10 @@ static void print_sizes(FILE *stream, struct arena *arena)
 static void print_totals(FILE *stream, const struct arena_stats *stats)
 {
     fprintf(stream,
-            "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
+            "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n"
             "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n",
-            stats->free_chunks, stats->free_bytes);
+            stats->run_blocks, stats->run_bytes, stats->free_chunks,
+            stats->free_bytes);
 }
 
 static void print_system(FILE *stream, const struct arena_stats *stats)

@@ -12,6 +12,7 @@ size_t option_values[OPTION_COUNT] = {
     [OPTION_MMAP_MAX] = DEFAULT_MMAP_MAX,
     [OPTION_TRIM_THRESHOLD] = DEFAULT_TRIM_THRESHOLD,
     [OPTION_TCACHE_MAX] = DEFAULT_TCACHE_MAX,
+    [OPTION_RUN_MAX] = DEFAULT_RUN_MAX,
     [OPTION_MAPPED_CACHE] = DEFAULT_MAPPED_CACHE,
 };
 
@@ -31,6 +32,7 @@ static const struct option_name {
                                SIZE_MAX},
     [OPTION_TOP_PAD] = {"top_pad", "MALLOC_TOP_PAD_", SIZE_MAX},
     [OPTION_TCACHE_MAX] = {"tcache_max", "", SIZE_MAX},
+    [OPTION_RUN_MAX] = {"run_max", "", SIZE_MAX},
     [OPTION_MAPPED_CACHE] = {"mapped_cache", "", SIZE_MAX},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
 };

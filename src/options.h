@@ -18,6 +18,7 @@ enum option {
     OPTION_TRIM_THRESHOLD, /* bytes: a larger top is given back */
     OPTION_TOP_PAD,        /* bytes: a heap grows and keeps so much more */
     OPTION_TCACHE_MAX,     /* bytes: largest chunk that threads cache */
+    OPTION_RUN_MAX,        /* bytes: smaller requests get objects of runs */
     OPTION_MAPPED_CACHE,   /* bytes: freed mappings kept for a while */
     OPTION_PERTURB,        /* byte that fills freed memory; 0: none */
     OPTION_COUNT,

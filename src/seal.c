@@ -34,6 +34,7 @@ static void make_keys(void)
     seal_keys.word = mix(random[1]) | (uint64_t)1 << 40;
     seal_keys.cached = (uint32_t)states | 1;
     seal_keys.freed = ((uint32_t)(states >> 32) | 2) & ~1u;
+    seal_keys.object = mix(states);
     seal_keys.address = mix(random[0]) | 1;
 }
 

@@ -25,6 +25,7 @@
 struct seal_keys {
     uint64_t address;
     uint64_t word;
+    uint64_t object; /* for the marks of freed objects, see run.h */
     uint32_t cached;
     uint32_t freed;
 };

@@ -13,7 +13,7 @@ enum {
     NONE = offsetof(struct tcache, none),
     /* Enough for every class at its largest, with what doubling leaves
      * behind; untouched pages cost nothing. */
-    CACHE_MAP_SIZE = 192 << 10,
+    CACHE_MAP_SIZE = 320 << 10,
 };
 
 _Static_assert(CACHE_MAGAZINES *MAGAZINE_MAX < 256, "capacities are bytes");
@@ -34,12 +34,15 @@ _Static_assert(DEFAULT_TCACHE_MAX == DEFAULT_MMAP_THRESHOLD &&
                "all is cached that is not mapped");
 
 struct tcache_limits tcache_limits = {
-    .small_span = SMALL_CLASS_MAX - 2 * sizeof(size_t),
+    .small = RUN_OBJECT_MAX + 1,
     .request = DEFAULT_MMAP_THRESHOLD,
+    .run_class = CLASS_COUNT,
     .small_low = SMALL_CLASS_MAX + MALLOC_ALIGNMENT,
     .low = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT,
     .remote_span = SMALL_CLASS_MAX + MALLOC_ALIGNMENT - MIN_CHUNK_SIZE,
 };
+
+struct run_shape tcache_shapes[RUN_CLASSES + 1] = RUN_SHAPES;
 
 static bool is_bypassed;
 
@@ -61,6 +64,15 @@ static size_t largest_cached(size_t most)
     return class_size(class_joined_by(most));
 }
 
+static void set_shapes(unsigned run_class)
+{
+    for (unsigned i = 1; i <= RUN_CLASSES; i++) {
+        bool is_cached = CHUNK_CLASSES - 1 + i < run_class;
+        __atomic_store_n(&tcache_shapes[i].bound,
+                         is_cached ? run_shapes[i].bound : 0, __ATOMIC_RELAXED);
+    }
+}
+
 void tcache_set_limits(void)
 {
     bool off = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
@@ -69,16 +81,19 @@ void tcache_set_limits(void)
     struct tcache_limits limits = {0};
     if (chunk > 0) {
         size_t small = min_size(chunk, SMALL_CLASS_MAX);
-        limits.small_span = small - 2 * sizeof(size_t);
         limits.request =
-            min_size(chunk - sizeof(size_t) + 1, DEFAULT_MMAP_THRESHOLD);
+            min_size(usable_size_of(chunk) + 1, DEFAULT_MMAP_THRESHOLD);
+        limits.small = min_size(limits.request, RUN_OBJECT_MAX + 1);
+        limits.run_class = run_class_serving(limits.small - 1) + 1;
         limits.small_low = (uint32_t)(small + MALLOC_ALIGNMENT);
         limits.low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
         limits.remote_span = limits.small_low - MIN_CHUNK_SIZE;
     }
-    __atomic_store_n(&tcache_limits.small_span, limits.small_span,
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.small, limits.small, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.request, limits.request, __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.run_class, limits.run_class,
+                     __ATOMIC_RELAXED);
+    set_shapes(limits.run_class);
     __atomic_store_n(&tcache_limits.small_low, limits.small_low,
                      __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.low, limits.low, __ATOMIC_RELAXED);
@@ -285,6 +300,13 @@ static unsigned class_of_low(uint32_t low)
                : 0;
 }
 
+static bool send_object(struct outbox *box, unsigned owner, unsigned size_class,
+                        void *mem)
+{
+    return tcache_takes_object(size_class, mem) && open_outbox(box, owner) &&
+           tcache_send_object(box, size_class, mem);
+}
+
 bool tcache_free_remote_slowly(void *mem)
 {
     struct tcache *cache = tcache_self();
@@ -293,10 +315,14 @@ bool tcache_free_remote_slowly(void *mem)
     if (owner == 0 || owner == cache->owner || is_none(cache)) {
         return false;
     }
+    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
+    unsigned run_class = block_run_class(mem);
+    if (run_class != 0) {
+        return send_object(box, owner, run_class, mem);
+    }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     unsigned size_class = class_of_low(low);
-    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
     if (chunk_seal(chunk) != seal || size_class == 0 ||
         !open_outbox(box, owner)) {
         return false;
@@ -434,11 +460,11 @@ void *tcache_malloc_near(size_t request)
         return NULL;
     }
     unsigned size_class = tcache_class_of(request);
-    if (size_class < SMALL_CLASSES) {
+    if (!class_is_large(size_class)) {
         return NULL;
     }
     unsigned last =
-        (unsigned)min_size(size_class + CACHE_NEAR, CLASS_COUNT - 1);
+        (unsigned)min_size(size_class + CACHE_NEAR, CHUNK_CLASSES - 1);
     while (++size_class <= last) {
         size_t count = blocks_in(cache, size_class);
         if (count > 0) {
@@ -459,19 +485,28 @@ static void set_capacity_limit(struct tcache *cache, const struct arena *arena)
         (uint32_t)min_size(max_size(share, CACHE_BYTES_MIN), CACHE_BYTES_MAX);
 }
 
-struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
+/* The newest block of a class that has some. */
+static void *take_newest(struct tcache *cache, unsigned size_class)
 {
-    struct tcache *cache = tcache_self();
-    void *mems[MAGAZINE_MAX];
-    ptm_assert(cache->owner == arena->number);
     size_t count = blocks_in(cache, size_class);
-    if (unlikely(count > 0)) {
-        /* The limits have changed since the cache was asked. */
-        void *mem = blocks_of(cache, size_class)[count - 1];
-        set_count(cache, size_class, count - 1);
-        chunk_flip_cached(mem2chunk(mem));
+    void *mem = blocks_of(cache, size_class)[count - 1];
+    set_count(cache, size_class, count - 1);
+    if (class_is_run(size_class)) {
+        object_verify_cached(arena_numbered(cache->owner), mem);
+    }
+    block_hand_out(mem, size_class);
+    return mem;
+}
+
+/* Another class than the one that the cache was asked for may serve now, and
+ * have blocks. */
+static void *refill_class(struct tcache *cache, struct arena *arena,
+                          unsigned size_class)
+{
+    void *mems[MAGAZINE_MAX];
+    if (blocks_in(cache, size_class) > 0) {
         arena->zero_from = NULL;
-        return mem2chunk(mem);
+        return take_newest(cache, size_class);
     }
     note_use(cache, size_class);
     set_capacity_limit(cache, arena);
@@ -482,15 +517,58 @@ struct chunk *tcache_refill(struct arena *arena, unsigned size_class)
     if (got == 0) {
         return NULL;
     }
-    struct chunk *chunk = mem2chunk(mems[0]);
-    chunk_flip_cached(chunk);
     for (size_t i = 1; i < got; i++) {
         blocks_of(cache, size_class)[i - 1] = mems[got - i];
     }
     if (got > 1) {
         set_count(cache, size_class, got - 1);
     }
-    return chunk;
+    if (class_is_run(size_class)) {
+        object_verify_cached(arena, mems[0]);
+    }
+    block_hand_out(mems[0], size_class);
+    return mems[0];
+}
+
+/* Where no run can be made, a chunk will do. */
+static void *refill_small(struct tcache *cache, struct arena *arena,
+                          size_t request)
+{
+    unsigned size_class = arena_class_for(arena, request);
+    void *mem = refill_class(cache, arena, size_class);
+    if (unlikely(mem == NULL) && class_is_run(size_class)) {
+        size_class = tcache_class_of(request);
+        mem = refill_class(cache, arena, size_class);
+    }
+    cache->serving[request_step(request)] = (uint8_t)size_class;
+    return mem;
+}
+
+void *tcache_refill(struct arena *arena, size_t request)
+{
+    struct tcache *cache = tcache_self();
+    ptm_assert(cache->owner == arena->number);
+    return request < tcache_limit(&tcache_limits.small)
+               ? refill_small(cache, arena, request)
+               : refill_class(cache, arena, tcache_class_of(request));
+}
+
+void *tcache_refill_aligned(struct arena *arena, size_t alignment,
+                            size_t request)
+{
+    struct tcache *cache = tcache_self();
+    size_t size = object_for_aligned(alignment, request);
+    ptm_assert(cache->owner == arena->number);
+    if (size >= tcache_limit(&tcache_limits.small)) {
+        return NULL;
+    }
+    unsigned size_class = arena_class_for(arena, size);
+    if (!class_is_run(size_class)) {
+        arena_note_demand(arena, size_class);
+        return NULL;
+    }
+    cache->serving[request_step(size)] = (uint8_t)size_class;
+    return refill_class(cache, arena, size_class);
 }
 
 static bool has_slot(const struct tcache *cache, unsigned size_class)
@@ -501,8 +579,8 @@ static bool has_slot(const struct tcache *cache, unsigned size_class)
 /* Whether a class a little smaller than this large one has a slot. */
 static bool find_slot_near(const struct tcache *cache, unsigned *size_class)
 {
-    for (unsigned i = 1; i <= CACHE_NEAR; i++) {
-        if (*size_class < SMALL_CLASSES + i) {
+    for (unsigned i = 1; i <= CACHE_NEAR && class_is_large(*size_class); i++) {
+        if (!class_is_large(*size_class - i)) {
             break;
         }
         if (has_slot(cache, *size_class - i)) {
@@ -546,12 +624,11 @@ static void add_block(struct tcache *cache, unsigned size_class, void *mem)
     set_count(cache, size_class, count + 1);
 }
 
-void tcache_overflow(struct chunk *chunk)
+void tcache_overflow(void *mem)
 {
     struct tcache *cache = tcache_self();
-    unsigned size_class = class_joined_by(chunk_size(chunk));
-    void *mem = chunk2mem(chunk);
-    chunk_flip_cached(chunk);
+    unsigned size_class = block_class(mem);
+    block_take_back(mem, size_class);
     note_use(cache, size_class);
     if (make_slot(cache, &size_class)) {
         add_block(cache, size_class, mem);

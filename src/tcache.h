@@ -18,8 +18,11 @@
  * every array of it is empty and full at once, so nothing is asked on the
  * way.
  *
- * All blocks in a cache belong to the arena whose number is `owner`, and
- * carry the CACHED seal. Those of other arenas that this thread frees wait in
+ * All blocks in a cache belong to the arena whose number is `owner`, and are
+ * CACHED: chunks carry that seal, objects of runs their mark. Which class
+ * serves a small request, of chunks or of objects, is written down for each
+ * step of 8 bytes when the thread meets its arena; at first it is a class that
+ * is always empty. Those of other arenas that this thread frees wait in
  * outboxes, in a parcel each, until an inbox gets them. An outbox is closed,
  * and then is no arena's, or it has a parcel with room in it. The last entry of
  * a parcel ends where its alignment does: so that is where it is full.
@@ -32,6 +35,7 @@
 
 #include "arena.h"
 #include "base.h"
+#include "block.h"
 #include "chunk.h"
 #include "class.h"
 #include "owner.h"
@@ -50,7 +54,8 @@ struct outbox {
 };
 
 struct tcache {
-    uint32_t top[CLASS_COUNT]; /* offsets in bytes */
+    uint32_t top[CLASS_COUNT];      /* offsets in bytes */
+    uint8_t serving[REQUEST_STEPS]; /* the class that serves requests */
     uint32_t owner;
     void *none[2]; /* the array of a class that has none */
 
@@ -84,12 +89,17 @@ static inline struct tcache *tcache_self(void)
 /* Bounds of what is cached; all zero when nothing is. Written by
  * tcache_set_limits, read relaxed. */
 extern struct tcache_limits {
-    size_t small_span;    /* requests of 9 to 8 + small_span bytes */
+    size_t small;         /* requests below this are served by `serving` */
     size_t request;       /* requests below this: none that is mapped */
+    uint32_t run_class;   /* objects of runs of classes below this are cached */
     uint32_t small_low;   /* low halves of size words below this are small */
     uint32_t low;         /* ... and below this are cached at all */
     uint32_t remote_span; /* small ones, counted from that of the least chunk */
 } tcache_limits;
+
+/* Those of run_shapes; but the bound, which is read relaxed, is 0 where a class
+ * is not cached. */
+extern struct run_shape tcache_shapes[RUN_CLASSES + 1];
 
 static inline size_t tcache_limit(const size_t *limit)
 {
@@ -108,33 +118,90 @@ static inline void **tcache_slot(struct tcache *cache, size_t offset)
     return (void **)((char *)cache + offset);
 }
 
-/* The class of a request that is cached; the caller has compared it with
- * tcache_limits.request. */
+/* The class of chunks of a request that is cached; the caller has compared it
+ * with tcache_limits.request. */
 static inline unsigned tcache_class_of(size_t request)
 {
     return class_serving(request_to_chunk_size(request));
+}
+
+/* The newest block of the class, or NULL: none left, or not as it was. */
+PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
+{
+    size_t top = cache->top[size_class];
+    void *mem = *tcache_slot(cache, top);
+    if (unlikely(mem == NULL)) {
+        return NULL;
+    }
+    if (likely(class_is_run((unsigned)size_class))) {
+        if (unlikely(!object_is_marked(mem))) {
+            return NULL;
+        }
+        object_wipe_mark(mem);
+    } else {
+        chunk_flip_cached(mem2chunk(mem));
+    }
+    cache->top[size_class] = (uint32_t)(top - sizeof mem);
+    return mem;
 }
 
 /* A block for the request, or NULL: not cached, or none left. */
 PTM_INLINE void *tcache_malloc(size_t request)
 {
     struct tcache *cache = tcache_self();
-    size_t size_class;
-    if (likely(request - 9 < tcache_limit(&tcache_limits.small_span))) {
-        size_class = (request + 23) / MALLOC_ALIGNMENT;
-    } else if (likely(request < tcache_limit(&tcache_limits.request))) {
-        size_class = tcache_class_of(request);
-    } else {
-        return NULL;
+    if (likely(request < tcache_limit(&tcache_limits.small))) {
+        return tcache_pop(cache, cache->serving[request_step(request)]);
     }
+    if (likely(request < tcache_limit(&tcache_limits.request))) {
+        return tcache_pop(cache, tcache_class_of(request));
+    }
+    return NULL;
+}
+
+/* A block whose address is a multiple of `alignment`, or NULL. */
+PTM_INLINE void *tcache_memalign(size_t alignment, size_t request)
+{
+    struct tcache *cache = tcache_self();
+    size_t size = object_for_aligned(alignment, request);
+    size_t size_class = size < tcache_limit(&tcache_limits.small)
+                            ? cache->serving[request_step(size)]
+                            : 0;
+    return class_is_run((unsigned)size_class) ? tcache_pop(cache, size_class)
+                                              : NULL;
+}
+
+/* Whether the class, whose top this is, has a slot; the block is then in it. */
+PTM_INLINE bool tcache_push(struct tcache *cache, size_t size_class, void *mem)
+{
     size_t top = cache->top[size_class];
-    void *mem = *tcache_slot(cache, top);
-    if (unlikely(mem == NULL)) {
-        return NULL;
+    void **newest = tcache_slot(cache, top);
+    if (unlikely(newest[1] == TCACHE_END)) {
+        return false;
     }
-    cache->top[size_class] = (uint32_t)(top - sizeof mem);
-    chunk_flip_cached(mem2chunk(mem));
-    return mem;
+    newest[1] = mem;
+    cache->top[size_class] = (uint32_t)(top + sizeof mem);
+    return true;
+}
+
+/* Whether this is an object of a run of this class that is with the program,
+ * and the class is cached. False is no verdict. */
+PTM_INLINE bool tcache_takes_object(size_t size_class, const void *mem)
+{
+    const struct run_shape *shape = &tcache_shapes[run_shape_index(size_class)];
+    return likely(run_offset_fits(shape->factor,
+                                  tcache_low_limit(&shape->bound), mem)) &&
+           likely(!object_may_be_marked(mem));
+}
+
+PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t size_class,
+                                   void *mem)
+{
+    if (unlikely(!tcache_takes_object(size_class, mem)) ||
+        unlikely(!tcache_push(cache, size_class, mem))) {
+        return false;
+    }
+    object_set_mark(mem);
+    return true;
 }
 
 /* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
@@ -142,9 +209,16 @@ PTM_INLINE void *tcache_malloc(size_t request)
 PTM_INLINE bool tcache_free(void *mem)
 {
     struct tcache *cache = tcache_self();
-    struct chunk *chunk = mem2chunk(mem);
-    if (unlikely(owner_of(chunk) != cache->owner)) {
+    if (unlikely(owner_of(mem) != cache->owner)) {
         return false;
+    }
+    size_t run_class = heap_run_class(heap_for_ptr(mem), mem);
+    if (likely(run_class != 0)) {
+        return tcache_free_object(cache, run_class, mem);
+    }
+    struct chunk *chunk = mem2chunk(mem);
+    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
+        return false; /* what is before it may be nobody's */
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
@@ -158,19 +232,37 @@ PTM_INLINE bool tcache_free(void *mem)
         }
         size_class = class_joined_by(word_size(low));
     }
-    size_t top = cache->top[size_class];
-    void **newest = tcache_slot(cache, top);
-    if (unlikely(newest[1] == TCACHE_END)) {
+    if (unlikely(!tcache_push(cache, size_class, mem))) {
         return false;
     }
-    newest[1] = mem;
-    cache->top[size_class] = (uint32_t)(top + sizeof mem);
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
     return true;
 }
 
 /* The outbox has all that it may hold: it is closed, and goes on its way. */
 void tcache_send(struct outbox *box);
+
+/* The outbox is open. */
+PTM_INLINE void tcache_add(struct outbox *box, void *mem, unsigned size_class)
+{
+    uint64_t *next = box->next;
+    *next = parcel_entry(mem, size_class);
+    box->next = ++next;
+    if (unlikely(parcel_ends_at(next))) {
+        tcache_send(box);
+    }
+}
+
+PTM_INLINE bool tcache_send_object(struct outbox *box, size_t size_class,
+                                   void *mem)
+{
+    if (unlikely(!tcache_takes_object(size_class, mem))) {
+        return false;
+    }
+    object_set_mark(mem);
+    tcache_add(box, mem, (unsigned)size_class);
+    return true;
+}
 
 /* Takes a sound small block of another arena, whose outbox is open: else false,
  * and nothing has happened. `mem` may be anything. */
@@ -183,6 +275,10 @@ PTM_INLINE bool tcache_free_remote(void *mem)
     if (unlikely(box->owner != owner)) {
         return false;
     }
+    size_t run_class = block_run_class(mem);
+    if (likely(run_class != 0)) {
+        return tcache_send_object(box, run_class, mem);
+    }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     /* A direct mapping may lie in the 64 MiB of a heap that reserved less; its
@@ -192,18 +288,23 @@ PTM_INLINE bool tcache_free_remote(void *mem)
                      tcache_low_limit(&tcache_limits.remote_span))) {
         return false;
     }
-    uint64_t *next = box->next;
-    *next = parcel_entry(mem, low / MALLOC_ALIGNMENT);
-    box->next = ++next;
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
-    if (unlikely(parcel_ends_at(next))) {
-        tcache_send(box);
-    }
+    tcache_add(box, mem, low / MALLOC_ALIGNMENT);
     return true;
 }
 
 /* The same for all sizes that are cached, and opens the outbox. */
 bool tcache_free_remote_slowly(void *mem);
+
+/* True if the object is sound, large enough, and the request more than half of
+ * it. */
+PTM_INLINE bool tcache_object_fits(const void *mem, unsigned size_class,
+                                   size_t request)
+{
+    size_t size = class_size_of_run(size_class);
+    return request <= size && 2 * request > size &&
+           tcache_takes_object(size_class, mem);
+}
 
 /* True if the block is sound, and neither too small for the request nor much
  * too large. */
@@ -213,6 +314,10 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
     if (unlikely(owner_of(chunk) == 0 ||
                  request >= tcache_limit(&tcache_limits.request))) {
         return false;
+    }
+    unsigned run_class = block_run_class(mem);
+    if (run_class != 0) {
+        return tcache_object_fits(mem, run_class, request);
     }
     uint32_t low = chunk_low(chunk);
     size_t size = word_size(low);
@@ -249,14 +354,20 @@ static inline bool tcache_serves(const struct arena *arena)
  * little larger; or NULL. */
 void *tcache_malloc_near(size_t request);
 
-/* A block of the class, IN USE, after the cache had none: fills up from the
- * arena, which is locked and is the cache's owner. Blocks that follow each
- * other in memory will be handed out in that order. The arena's zero_from
- * speaks of the block returned. NULL when the arena has nothing left. */
-struct chunk *tcache_refill(struct arena *arena, unsigned size_class);
+/* A block for a request that is cached, IN USE, after the cache had none: fills
+ * up from the arena, which is locked and is the cache's owner. Blocks that
+ * follow each other in memory will be handed out in that order. The arena's
+ * zero_from speaks of the block returned. NULL when the arena has nothing
+ * left. */
+void *tcache_refill(struct arena *arena, size_t request);
+
+/* The same at a multiple of `alignment`, if the arena has runs for that, and
+ * the request is small: else NULL. */
+void *tcache_refill_aligned(struct arena *arena, size_t alignment,
+                            size_t request);
 
 /* Takes a sound block of the cache's owner for which there was no slot. */
-void tcache_overflow(struct chunk *chunk);
+void tcache_overflow(void *mem);
 
 /* Gives all blocks to the arenas they belong to. */
 void tcache_flush(void);

@@ -35,6 +35,8 @@ enum {
     HEAP_BLOCK = 100000,
     /* Chunks above this are never cached. */
     CACHED_CHUNK_MAX = (256 << 10) + 16,
+    /* Requests up to this may get an object of a run, which has no header. */
+    RUN_OBJECT_MAX = 1024,
     /* Far above the threshold of direct mappings. */
     MAPPED_BLOCK = 3 << 20,
 };
@@ -123,11 +125,20 @@ static inline size_t resident_pages(const void *block, size_t size)
     return resident;
 }
 
-/* Every program of this layer also runs with tcache_max=0,mapped_cache=0. */
+/* Every program of this layer also runs with tcache_max=0,mapped_cache=0, and
+ * with run_max=0. */
 static inline bool caches_are_on(void)
 {
     const char *options = getenv("PTM_OPTIONS");
     return options == NULL || strstr(options, "tcache_max=0") == NULL;
+}
+
+/* Runs serve caches only. */
+static inline bool runs_are_on(void)
+{
+    const char *options = getenv("PTM_OPTIONS");
+    return caches_are_on() &&
+           (options == NULL || strstr(options, "run_max=0") == NULL);
 }
 
 /* Blocks that were freed and wait in this thread's cache, or in a depot, count

@@ -109,22 +109,77 @@ static void a_destroyed_cached_block_is_found(void **state)
     assert_damage_is_found(word, *word ^ 16);
     assert_damage_is_found(word, *word ^ 8);
     assert_damage_is_found(word, *word ^ (uint64_t)1 << 50);
-    if (caches_are_on()) {
-        /* And in the depot, where it must be marked as cached. */
-        void *others[200];
-        for (int i = 0; i < 200; i++) {
-            others[i] = malloc(100);
-        }
-        block = others[0];
-        word = word_before(block);
-        uint64_t in_use = *word;
-        for (int i = 0; i < 200; i++) {
-            free(others[i]);
-        }
-        assert_damage_is_found(word, *word ^ (uint64_t)1 << 50);
-        assert_damage_is_found(word, in_use);
-    }
     free(guard);
+}
+
+enum {
+    MANY = 400,
+};
+
+static void *many[MANY];
+
+static void allocate_many(size_t size)
+{
+    for (int i = 0; i < MANY; i++) {
+        many[i] = malloc(size);
+        assert_non_null(many[i]);
+    }
+}
+
+static void free_many(void)
+{
+    for (int i = 0; i < MANY; i++) {
+        free(many[i]);
+    }
+}
+
+/* What was freed first has gone from the cache to the depot, where it must be
+ * marked as cached. */
+static void a_destroyed_chunk_in_the_depot_is_found(void **state)
+{
+    (void)state;
+    if (!caches_are_on()) {
+        skip();
+    }
+    settle();
+    allocate_many(RUN_OBJECT_MAX + 1);
+    uint64_t *word = word_before(many[0]);
+    uint64_t in_use = *word;
+    for (int i = 0; i < 100; i++) {
+        free(many[i]);
+    }
+    assert_damage_is_found(word, *word ^ (uint64_t)1 << 50);
+    assert_damage_is_found(word, in_use);
+    for (int i = 100; i < MANY; i++) {
+        free(many[i]);
+    }
+}
+
+/* Usable sizes of chunks are 8 more than a multiple of 16. */
+static bool is_object(void *block)
+{
+    return malloc_usable_size(block) % 16 == 0;
+}
+
+/* An object there has a mark instead, in its second word. */
+static void a_destroyed_object_in_the_depot_is_found(void **state)
+{
+    (void)state;
+    if (!runs_are_on()) {
+        skip();
+    }
+    settle();
+    allocate_many(100);
+    int first = 0;
+    while (!is_object(many[first])) {
+        assert_true(++first < MANY / 2);
+    }
+    free_many();
+    uint64_t *mark = (uint64_t *)opaque(many[first]) + 1;
+    assert_damage_is_found(mark, 0);
+    assert_damage_is_found(mark, *mark ^ 1);
+    assert_damage_is_found(mark, *mark ^ (uint64_t)1 << 63);
+    assert_damage_is_found(mark, *mark + 16);
 }
 
 static void a_destroyed_free_chunk_is_found(void **state)
@@ -166,6 +221,8 @@ int main(void)
         api_test(a_heap_full_of_everything_is_sound),
         api_test(a_destroyed_size_word_is_found),
         api_test(a_destroyed_cached_block_is_found),
+        api_test(a_destroyed_chunk_in_the_depot_is_found),
+        api_test(a_destroyed_object_in_the_depot_is_found),
         api_test(a_destroyed_free_chunk_is_found),
         api_test(a_destroyed_mapping_is_found),
     };

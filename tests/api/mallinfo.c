@@ -158,6 +158,38 @@ static void check_truncated(void)
     assert_int_equal(narrow.keepcost, (int)whole.keepcost);
 }
 
+/* Objects that their runs have. */
+static void free_objects_are_counted_apart(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 400, SIZE = 112 };
+    static void *blocks[BLOCKS];
+    if (!runs_are_on()) {
+        skip();
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(SIZE);
+    }
+    struct mallinfo2 before = settled_info();
+    size_t freed = 0, first = BLOCKS / 2;
+    for (size_t i = first; i < BLOCKS; i += 2) {
+        assert_int_equal(malloc_usable_size(blocks[i]), SIZE);
+        free(blocks[i]);
+        freed++;
+    }
+    struct mallinfo2 after = settled_info();
+    assert_int_equal(after.smblks - before.smblks, freed);
+    assert_int_equal(after.fsmblks - before.fsmblks, freed * SIZE);
+    assert_int_equal(before.uordblks - after.uordblks, freed * SIZE);
+    assert_int_equal(after.arena, after.uordblks + after.fordblks);
+    check_truncated();
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (i < first || i % 2 != first % 2) {
+            free(blocks[i]);
+        }
+    }
+}
+
 static void the_older_call_truncates_to_int(void **state)
 {
     (void)state;
@@ -186,6 +218,7 @@ int main(void)
         api_test(the_top_is_the_keepcost),
         api_test(a_cached_block_counts_as_used),
         api_test(what_does_not_exist_is_zero),
+        api_test(free_objects_are_counted_apart),
         api_test(the_older_call_truncates_to_int),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

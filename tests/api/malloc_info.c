@@ -80,6 +80,13 @@ static int print_a_rich_heap(void)
     for (int i = 0; i < BLOCKS; i += 2) {
         free(blocks[i]);
     }
+    static void *small[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        small[i] = malloc(48);
+    }
+    for (int i = 0; i < BLOCKS; i += 2) {
+        free(small[i]);
+    }
     void *mapped[3];
     for (int i = 0; i < 3; i++) {
         mapped[i] = malloc(MAPPED_BLOCK);
@@ -91,8 +98,10 @@ static int print_a_rich_heap(void)
         return 1;
     }
     struct mallinfo2 info = mallinfo2();
-    printf("arena=%zu fordblks=%zu ordblks=%zu hblks=%zu hblkhd=%zu\n",
-           info.arena, info.fordblks, info.ordblks, info.hblks, info.hblkhd);
+    printf("arena=%zu fordblks=%zu ordblks=%zu hblks=%zu hblkhd=%zu "
+           "smblks=%zu fsmblks=%zu runs=%d\n",
+           info.arena, info.fordblks, info.ordblks, info.hblks, info.hblkhd,
+           info.smblks, info.fsmblks, runs_are_on());
     return fflush(stdout) == 0 ? 0 : 1;
 }
 

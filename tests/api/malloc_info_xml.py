@@ -75,10 +75,15 @@ def sum_of(heaps, tag, kind, name):
 
 def check_totals(root, heaps, info):
     rest = one(root, "total", "rest")
+    # What glibc has in its fast bins is what is free in runs here.
+    fast = one(root, "total", "fast")
+    check_attributes(fast, "type", "count", "size")
     mapped = one(root, "total", "mmap")
     check_attributes(rest, "type", "count", "size")
     check_attributes(mapped, "type", "count", "size")
     for tag, kind, name in (
+        ("total", "fast", "count"),
+        ("total", "fast", "size"),
         ("total", "rest", "count"),
         ("total", "rest", "size"),
         ("system", "current", "size"),
@@ -90,7 +95,10 @@ def check_totals(root, heaps, info):
     system_max = number(one(root, "system", "max"), "size")
     assert system_max >= number(one(root, "system", "current"), "size")
     assert number(rest, "count") == info["ordblks"]
-    assert number(rest, "size") == info["fordblks"]
+    assert number(fast, "count") == info["smblks"]
+    assert number(fast, "size") == info["fsmblks"]
+    assert (number(fast, "size") > 0) == (info["runs"] == 1)
+    assert number(rest, "size") + number(fast, "size") == info["fordblks"]
     assert number(one(root, "system", "current"), "size") == info["arena"]
     assert number(mapped, "count") == info["hblks"] == 2
     assert number(mapped, "size") == info["hblkhd"]

@@ -102,6 +102,17 @@ static int is_cached(const char *size)
 }
 
 /* Whether a freed mapping stays for a while, and goes when it is asked for. */
+/* Whether blocks of this size are objects of runs, once they are in demand:
+ * those have no header, so that all of their size is usable. */
+static int is_object(const char *size)
+{
+    void *volatile block = NULL;
+    for (int i = 0; i < 1000; i++) {
+        block = malloc(strtoul(size, NULL, 10));
+    }
+    return malloc_usable_size(block) % 16 == 0;
+}
+
 static int is_kept(const char *size)
 {
     size_t asked = strtoul(size, NULL, 10);
@@ -138,6 +149,7 @@ static const struct question {
     {"megabytes_kept", megabytes_kept},
     {"first_byte", first_byte},
     {"is_cached", is_cached},
+    {"is_object", is_object},
     {"is_kept", is_kept},
     {"surplus", surplus},
     {"errno", error_at_start},
@@ -283,6 +295,30 @@ static void tcache_max_limits_what_is_cached(void **state)
         "PTM_OPTIONS=tcache_max=0xffffffffffffffff,mmap_threshold=1m", "262143",
         "262153");
     assert_cached_up_to("PTM_OPTIONS=mmap_threshold=1m", "262143", "262153");
+}
+
+static void assert_objects_up_to(const char *setting, const char *object,
+                                 const char *chunk)
+{
+    if (object != NULL) {
+        assert_int_equal(quiet_answer(setting, "is_object", object), 1);
+    }
+    assert_int_equal(quiet_answer(setting, "is_object", chunk), 0);
+}
+
+static void run_max_limits_what_runs_serve(void **state)
+{
+    (void)state;
+    assert_objects_up_to("PTM_OPTIONS=run_max=0", NULL, "1");
+    assert_objects_up_to("PTM_OPTIONS=run_max=15", NULL, "0");
+    assert_objects_up_to("PTM_OPTIONS=run_max=16", "16", "17");
+    assert_objects_up_to("PTM_OPTIONS=run_max=500", "496", "497");
+    assert_objects_up_to("PTM_OPTIONS=run_max=1k", "1024", "1025");
+    assert_objects_up_to("PTM_OPTIONS=run_max=1g", "1024", "1025");
+    assert_objects_up_to("PTM_OPTIONS=", "1024", "1025");
+    /* Runs serve caches. */
+    assert_objects_up_to("PTM_OPTIONS=tcache_max=0", NULL, "100");
+    assert_objects_up_to("PTM_OPTIONS=tcache_max=128", "100", "200");
 }
 
 static void mapped_cache_limits_what_is_kept(void **state)
@@ -497,6 +533,7 @@ int main(int argc, char **argv)
         api_test(without_options_the_defaults_hold),
         api_test(every_option_takes_effect),
         api_test(tcache_max_limits_what_is_cached),
+        api_test(run_max_limits_what_runs_serve),
         api_test(tcache_max_limits_what_is_rounded),
         api_test(mapped_cache_limits_what_is_kept),
         api_test(numbers_may_be_hexadecimal_or_have_a_unit),

@@ -17,6 +17,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,61 @@ static inline void complain(const char *line)
     if (write(2, line, strlen(line)) < 0) {
         _exit(1);
     }
+}
+
+/* An object of a run: the arena makes runs for a size that is in demand.
+ * Objects have no header, so that all of their size is usable; chunks have 8
+ * bytes less. Blocks that were met on the way stay in use. */
+static inline void *object(size_t size)
+{
+    for (int i = 0; i < 1000; i++) {
+        void *block = malloc(size);
+        if (malloc_usable_size(block) % 16 == 0) {
+            return opaque(block);
+        }
+    }
+    complain("no object of a run was to be had\n");
+    _exit(1);
+}
+
+static inline void objects(void **blocks, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = object(size);
+    }
+}
+
+static inline void free_blocks(void **blocks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(blocks[i]);
+    }
+}
+
+/* A run begins at a multiple of this. */
+#define RUN_SIZE ((uintptr_t)16 << 10)
+
+static inline char *run_of(void *object)
+{
+    return (char *)((uintptr_t)object & ~(RUN_SIZE - 1));
+}
+
+/* Of these objects, one whose run is not the first nor the last of theirs in
+ * memory. */
+static inline void *middle_object(void **blocks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool below = false, above = false;
+        for (size_t j = 0; j < count; j++) {
+            below |= run_of(blocks[j]) == run_of(blocks[i]) - RUN_SIZE;
+            above |= run_of(blocks[j]) == run_of(blocks[i]) + RUN_SIZE;
+        }
+        if (below && above) {
+            return blocks[i];
+        }
+    }
+    complain("no run is between two others\n");
+    _exit(1);
 }
 
 /* Keeps a value in the program. */

@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-enum { BLOCKS = 1200, KIB = 1024, MIB = 1024 * 1024 };
+enum { BLOCKS = 2400, KIB = 1024, MIB = 1024 * 1024 };
 
 /* The blocks that one thread holds, and the sizes they were asked with. */
 struct holding {
@@ -126,6 +126,22 @@ static void grow_heap(struct holding *holding)
         keep(holding, calloc(1, (size_t)i), (size_t)i);
 }
 
+/* Enough of a few small sizes that runs are made for them, and all kinds of
+ * requests that those serve then. */
+static void fill_runs(struct holding *holding)
+{
+    static const size_t sizes[] = {16, 48, 400, 1024};
+
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t i = 0; i < 40 + 4000 / sizes[s]; i++)
+            keep(holding, malloc(sizes[s]), sizes[s]);
+    for (size_t size = 64; size <= 1024; size *= 2)
+        for (int i = 0; i < 4; i++)
+            keep(holding, memalign(64, size), size);
+    for (int i = 1; i <= 10; i++)
+        resize(holding, holding->count - i, 16 * (size_t)i);
+}
+
 /* More than one heap of 64 MiB holds. */
 static void fill_a_heap(struct holding *holding)
 {
@@ -175,6 +191,7 @@ static void allocate_aligned(struct holding *holding)
 static void play_scenario(struct holding *holding)
 {
     grow_heap(holding);
+    fill_runs(holding);
     allocate_aligned(holding);
     map_directly(holding);
     map_many(holding);

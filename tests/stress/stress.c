@@ -57,6 +57,7 @@ static atomic_size_t most_live_bytes;
 static atomic_ulong operations;
 static atomic_ulong refusals;
 static unsigned long calls_refused;
+static atomic_ulong objects;
 static atomic_ulong next_tag;
 static atomic_bool round_is_over;
 static bool faults;
@@ -154,6 +155,19 @@ static void *allocate(struct place *place, size_t size, struct rng *rng)
     }
 }
 
+/* Of a run: those have no header, so that all of their size is usable. */
+static bool is_object(const struct place *place)
+{
+    return place->usable <= 1024 && place->usable % 16 == 0;
+}
+
+static bool is_option(const char *text)
+{
+    const char *options = getenv("PTM_OPTIONS");
+
+    return options && strstr(options, text);
+}
+
 /* Takes note of a block that is new, or was resized, and fills it. */
 static void settle(struct place *place, void *block, size_t size)
 {
@@ -163,6 +177,8 @@ static void settle(struct place *place, void *block, size_t size)
     place->size = size;
     place->usable = malloc_usable_size(block);
     MUST(place->usable >= size);
+    if (is_object(place))
+        atomic_fetch_add(&objects, 1);
     place->tag = atomic_fetch_add(&next_tag, 1) << 20;
     pattern_fill(block, place->usable, place->tag);
 }
@@ -437,12 +453,14 @@ int main(int argc, char **argv)
     after = mallinfo2();
     dprintf(1,
             "%lu operations, %lu refused to the program, %lu refused by the "
-            "kernel, at most %zu MiB live, %zu bytes in use before, %zu "
-            "after\n",
+            "kernel, %lu objects of runs, at most %zu MiB live, %zu bytes in "
+            "use before, %zu after\n",
             atomic_load(&operations), atomic_load(&refusals), calls_refused,
-            atomic_load(&most_live_bytes) >> 20, before.uordblks,
-            after.uordblks);
+            atomic_load(&objects), atomic_load(&most_live_bytes) >> 20,
+            before.uordblks, after.uordblks);
     MUST(atomic_load(&operations) > 1000);
+    MUST((atomic_load(&objects) == 0) ==
+         (is_option("run_max=0") || is_option("tcache_max=0")));
     MUST(!faults || (calls_refused > 0 && atomic_load(&refusals) > 0));
     /* Nothing was lost: neither blocks of the heaps nor mappings. */
     MUST(after.uordblks <= before.uordblks + (256 << 10));

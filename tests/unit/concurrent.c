@@ -10,6 +10,9 @@
  * as its last owner wrote them. In the end nothing may be left: after a last
  * purge every arena is one free chunk, and no mapping is there.
  *
+ * Half of the blocks are of a few small sizes, so that runs serve them, and
+ * many of those objects are freed by threads of other arenas.
+ *
  * concurrent [SECONDS]. The thread sanitizer's build is where this program is
  * most wanted.
  */
@@ -47,6 +50,8 @@ struct block {
 
 static _Atomic(struct block *) mailboxes[MAILBOXES];
 static atomic_bool is_over;
+static atomic_ulong objects_freed;
+static atomic_ulong objects_sent; /* of them, by threads of other arenas */
 
 /* ---- blocks ------------------------------------------------------------- */
 
@@ -86,6 +91,10 @@ static void verify(const struct block *block)
 /* Most are small; some are mapped. */
 static size_t random_size(struct rng *rng)
 {
+    static const size_t favourites[] = {16, 48, 112, 1024};
+    if (rng_below(rng, 2) == 0) {
+        return favourites[rng_below(rng, count_of(favourites))];
+    }
     unsigned shift = rng_below(rng, 64) == 0 ? 15 : (unsigned)rng_below(rng, 9);
     size_t most = (size_t)64 << shift;
     return sizeof(struct block) + rng_below(rng, most);
@@ -112,9 +121,21 @@ static struct block *new_block(struct rng *rng)
     return block;
 }
 
+static void count_object(const struct block *block)
+{
+    unsigned owner = owner_of(mem2chunk(block));
+    if (owner != 0 && block_run_class(block) != 0) {
+        atomic_fetch_add(&objects_freed, 1);
+        if (owner != tcache_self()->owner) {
+            atomic_fetch_add(&objects_sent, 1);
+        }
+    }
+}
+
 static void free_block(struct block *block)
 {
     verify(block);
+    count_object(block);
     alloc_free(block);
 }
 
@@ -214,6 +235,7 @@ static void change_options(struct rng *rng)
     option_set(OPTION_TRIM_THRESHOLD, 4096u << rng_below(rng, 12));
     option_set(OPTION_MMAP_THRESHOLD, 16384u << rng_below(rng, 6));
     option_set(OPTION_TOP_PAD, rng_below(rng, 2) * 100000);
+    option_set(OPTION_RUN_MAX, (size_t)64 << rng_below(rng, 5));
     tcache_bypass(rng_below(rng, 4) == 0);
 }
 
@@ -293,6 +315,7 @@ static void nothing_must_be_left(void)
         const struct arena *arena = arena_numbered(number);
         bool is_empty =
             arena->top == NULL || arena->top == heap_first_chunk(arena->heaps);
+        is_empty &= arena->runs.count == 0 && arena->runs.spares == 0;
         if (!is_empty || arena->bins.count > 0 || arena->heap_count > 1) {
             dprintf(2, "arena %u: %zu heaps, %zu free chunks, %zu in depot\n",
                     number, arena->heap_count, arena->bins.count,
@@ -315,5 +338,8 @@ int main(int argument_count, char **arguments)
     atomic_store(&is_over, true);
     MUST(pthread_join(keeper, NULL) == 0);
     nothing_must_be_left();
+    printf("%lu objects freed, %lu of them by threads of other arenas\n",
+           atomic_load(&objects_freed), atomic_load(&objects_sent));
+    MUST(atomic_load(&objects_freed) > 100 && atomic_load(&objects_sent) > 0);
     return 0;
 }

@@ -37,6 +37,9 @@ static size_t give(unsigned size_class, size_t from, size_t count)
 
 static void totals_must_be(size_t count, size_t bytes)
 {
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        assert_int_equal(depot_has(&depot, i), depot.full[i] != NULL);
+    }
     assert_int_equal(depot.blocks, count);
     assert_int_equal(depot.bytes, bytes);
 }
@@ -44,9 +47,10 @@ static void totals_must_be(size_t count, size_t bytes)
 static void an_empty_depot_gives_nothing(void **state)
 {
     void *mems[4];
+    unsigned size_class;
     (void)state;
     assert_int_equal(depot_take(&depot, CLASS, mems, 4), 0);
-    assert_int_equal(depot_take_any(&depot, mems, 4), 0);
+    assert_int_equal(depot_take_any(&depot, &size_class, mems, 4), 0);
     assert_int_equal(depot_give(&depot, CLASS, mems, 0), 0);
     totals_must_be(0, 0);
 }
@@ -86,15 +90,20 @@ static void classes_do_not_mix(void **state)
     void *mems[MANY];
     (void)state;
     give(2, 0, 3);
-    give(CLASS_COUNT - 1, 10, 3);
-    totals_must_be(6, 3 * 32 + 3 * CACHED_CHUNK_MAX);
+    give(CHUNK_CLASSES - 1, 10, 3);
+    give(CHUNK_CLASSES + 1, 20, 3); /* objects of 32 bytes */
+    totals_must_be(9, 2 * 3 * 32 + 3 * CACHED_CHUNK_MAX);
     assert_int_equal(depot_take(&depot, 3, mems, MANY), 0);
     assert_int_equal(depot_take(&depot, 2, mems, MAGAZINE_MAX), 3);
     assert_ptr_equal(mems[0], &blocks[0]);
-    totals_must_be(3, 3 * CACHED_CHUNK_MAX);
-    assert_int_equal(depot_take(&depot, CLASS_COUNT - 1, mems, MAGAZINE_MAX),
+    totals_must_be(6, 3 * 32 + 3 * CACHED_CHUNK_MAX);
+    assert_int_equal(depot_take(&depot, CHUNK_CLASSES - 1, mems, MAGAZINE_MAX),
                      3);
     assert_ptr_equal(mems[0], &blocks[10]);
+    totals_must_be(3, 3 * 32);
+    assert_int_equal(depot_take(&depot, CHUNK_CLASSES + 1, mems, MAGAZINE_MAX),
+                     3);
+    assert_ptr_equal(mems[0], &blocks[20]);
     totals_must_be(0, 0);
 }
 
@@ -138,26 +147,72 @@ static void without_memory_less_is_stored(void **state)
 
 static void all_classes_have_their_turn(void **state)
 {
-    static const unsigned classes[] = {2, 40, 41, CLASS_COUNT - 1};
+    static const unsigned classes[] = {
+        2, 40, 41, CHUNK_CLASSES - 1, CHUNK_CLASSES, CLASS_COUNT - 1};
     void *mems[MAGAZINE_MAX];
+    unsigned size_class;
     size_t taken[count_of(classes)] = {0};
     (void)state;
     for (size_t i = 0; i < count_of(classes); i++) {
         give(classes[i], i * 100, 50);
     }
     for (size_t i = 0; i < 2 * count_of(classes); i++) {
-        assert_int_equal(depot_take_any(&depot, mems, 5), 5);
+        assert_int_equal(depot_take_any(&depot, &size_class, mems, 5), 5);
         size_t block = (size_t)((char *)mems[0] - blocks);
+        assert_int_equal(size_class, classes[block / 100]);
         taken[block / 100] += 5;
     }
     for (size_t i = 0; i < count_of(classes); i++) {
         assert_int_equal(taken[i], 10);
     }
     size_t left = 0, got;
-    while ((got = depot_take_any(&depot, mems, MAGAZINE_MAX)) > 0) {
+    while ((got = depot_take_any(&depot, &size_class, mems, MAGAZINE_MAX)) >
+           0) {
         left += got;
     }
-    assert_int_equal(left, 160);
+    assert_int_equal(left, count_of(classes) * 40);
+    totals_must_be(0, 0);
+}
+
+/* One at a time, where a magazine has room; else nothing happens. */
+static void one_block_is_put_where_there_is_room(void **state)
+{
+    void *mems[MAGAZINE_MAX];
+    (void)state;
+    assert_false(depot_put(&depot, CLASS, &blocks[0]));
+    totals_must_be(0, 0);
+    give(CLASS, 0, 1);
+    for (size_t i = 1; i < MAGAZINE_MAX; i++) {
+        assert_true(depot_put(&depot, CLASS, &blocks[i]));
+        totals_must_be(i + 1, (i + 1) * class_size(CLASS));
+    }
+    assert_false(depot_put(&depot, CLASS, &blocks[MAGAZINE_MAX]));
+    assert_false(depot_put(&depot, CLASS + 1, &blocks[MAGAZINE_MAX]));
+    assert_int_equal(depot_take(&depot, CLASS, mems, MAGAZINE_MAX),
+                     MAGAZINE_MAX);
+    for (size_t i = 0; i < MAGAZINE_MAX; i++) {
+        assert_ptr_equal(mems[i], &blocks[i]);
+    }
+    totals_must_be(0, 0);
+}
+
+/* From any class, the next one that has any, and round about. */
+static void the_next_class_is_found_wherever_it_is(void **state)
+{
+    unsigned found;
+    void *mem;
+    (void)state;
+    for (unsigned first = 2; first < CLASS_COUNT; first += 3) {
+        for (unsigned second = 2; second < first; second += 7) {
+            give(first, 0, 1);
+            depot.hand = second;
+            MUST(depot_take_any(&depot, &found, &mem, 1) == 1);
+            MUST(found == first);
+            give(second, 1, 1); /* behind the hand now */
+            MUST(depot_take_any(&depot, &found, &mem, 1) == 1);
+            MUST(found == second && mem == &blocks[1]);
+        }
+    }
     totals_must_be(0, 0);
 }
 
@@ -203,6 +258,8 @@ int main(void)
         depot_test(empty_magazines_are_used_again),
         depot_test(without_memory_less_is_stored),
         depot_test(all_classes_have_their_turn),
+        depot_test(one_block_is_put_where_there_is_room),
+        depot_test(the_next_class_is_found_wherever_it_is),
         depot_test(random_steps_lose_nothing),
     };
     return UNIT_RUN(tests);

@@ -24,6 +24,7 @@ enum {
 
 static struct arena *const some_arena = (struct arena *)0x1230;
 static size_t page;
+static size_t header_pages; /* in bytes */
 
 static char *heap_byte(const struct heap *heap, size_t offset)
 {
@@ -97,10 +98,10 @@ static void the_need_counts_behind_the_header(void **state)
 {
     (void)state;
     struct heap *heap = create(2 * page, 0);
-    assert_int_equal(heap->committed, 3 * page);
+    assert_int_equal(heap->committed, 2 * page + header_pages);
     assert_true(heap_destroy(heap));
-    heap = create(2 * page - HEAP_HEADER_SIZE, 0);
-    assert_int_equal(heap->committed, 2 * page);
+    heap = create(header_pages + 2 * page - HEAP_HEADER_SIZE, 0);
+    assert_int_equal(heap->committed, header_pages + 2 * page);
     assert_true(heap_destroy(heap));
     heap = create(HEAP_MAX_SIZE - HEAP_HEADER_SIZE, 0);
     assert_int_equal(heap->committed, HEAP_MAX_SIZE);
@@ -118,26 +119,28 @@ static void more_than_the_reservation_cannot_be_committed(void **state)
 static void only_committed_chunks_are_contained(void **state)
 {
     (void)state;
-    struct heap *heap = create(page, 2 * page);
+    struct heap *heap = create(page, 3 * page);
     assert_false(heap_contains(heap, chunk_at(heap, 0)));
     assert_false(heap_contains(heap, chunk_at(heap, HEAP_HEADER_SIZE - 16)));
     assert_true(heap_contains(heap, heap_first_chunk(heap)));
-    assert_true(heap_contains(heap, chunk_at(heap, 2 * page - 32)));
-    assert_false(heap_contains(heap, chunk_at(heap, 2 * page - 16)));
-    assert_false(heap_contains(heap, chunk_at(heap, 2 * page)));
+    assert_true(heap_contains(heap, chunk_at(heap, 3 * page - 32)));
+    assert_false(heap_contains(heap, chunk_at(heap, 3 * page - 16)));
+    assert_false(heap_contains(heap, chunk_at(heap, 3 * page)));
     assert_false(heap_contains(heap, chunk_at(heap, HEAP_MAX_SIZE - 32)));
-    assert_ptr_equal(heap_end(heap), chunk_at(heap, 2 * page));
+    assert_ptr_equal(heap_end(heap), chunk_at(heap, 3 * page));
     assert_true(heap_destroy(heap));
 }
 
 static void touched_only_rises(void **state)
 {
     (void)state;
-    struct heap *heap = create(page, 2 * page);
-    heap_note_touched(heap, heap_byte(heap, 1000));
-    assert_ptr_equal(heap_touched_end(heap), heap_byte(heap, 1000));
-    heap_note_touched(heap, heap_byte(heap, 500));
-    assert_ptr_equal(heap_touched_end(heap), heap_byte(heap, 1000));
+    struct heap *heap = create(page, 3 * page);
+    heap_note_touched(heap, heap_byte(heap, header_pages + 1000));
+    assert_ptr_equal(heap_touched_end(heap),
+                     heap_byte(heap, header_pages + 1000));
+    heap_note_touched(heap, heap_byte(heap, header_pages + 500));
+    assert_ptr_equal(heap_touched_end(heap),
+                     heap_byte(heap, header_pages + 1000));
     assert_true(heap_destroy(heap));
 }
 
@@ -272,7 +275,7 @@ static void the_reservation_is_halved_until_it_is_granted(void **state)
         assert_non_null(heap);
         assert_int_equal((uintptr_t)heap % HEAP_MAX_SIZE, 0);
         assert_int_equal(heap->reserved, least / 2);
-        assert_int_equal(heap->committed, 2 * page);
+        assert_int_equal(heap->committed, header_pages + page);
         assert_true(heap_destroy(heap));
     }
 }
@@ -319,12 +322,12 @@ static void when_only_the_need_can_be_committed_it_is(void **state)
     struct heap *heap = create(page, 1 << 20);
     assert_int_equal(faulty_calls_refused(), 1);
     assert_non_null(heap);
-    assert_int_equal(heap->committed, 2 * page);
+    assert_int_equal(heap->committed, header_pages + page);
     assert_true(heap_grow(heap, page, 1 << 20));
     assert_int_equal(faulty_calls_refused(), 2);
-    assert_int_equal(heap->committed, 3 * page);
+    assert_int_equal(heap->committed, header_pages + 2 * page);
     assert_false(heap_grow(heap, 1 << 20, 1 << 20));
-    assert_int_equal(heap->committed, 3 * page);
+    assert_int_equal(heap->committed, header_pages + 2 * page);
     assert_true(heap_destroy(heap));
 }
 
@@ -394,7 +397,7 @@ static void a_small_reservation_grows_in_place(void **state)
     struct heap *heap = create_small(small);
     assert_true(heap_grow(heap, small, small));
     assert_int_equal(heap->reserved, HEAP_MAX_SIZE);
-    assert_int_equal(heap->committed, 2 * page + small);
+    assert_int_equal(heap->committed, header_pages + page + small);
     memset(heap_byte(heap, HEAP_HEADER_SIZE), 1,
            heap->committed - HEAP_HEADER_SIZE);
     assert_true(heap_destroy(heap));
@@ -404,7 +407,7 @@ static void a_small_reservation_grows_in_place(void **state)
     faulty_use(&plan);
     assert_true(heap_grow(heap, small, small));
     assert_int_equal(heap->reserved, small + HEAP_MIN_RESERVE);
-    assert_int_equal(heap->committed, 2 * page + small);
+    assert_int_equal(heap->committed, header_pages + page + small);
     faulty_use(NULL);
     assert_true(heap_grow(heap, HEAP_MAX_SIZE - heap->committed, 0));
     assert_int_equal(heap->reserved, HEAP_MAX_SIZE);
@@ -424,7 +427,7 @@ static void a_small_reservation_grows_into_nobody(void **state)
     assert_true(os_commit(taken, page));
     memset(taken, 0x5a, page);
     assert_false(heap_grow(heap, small, small));
-    assert_int_equal(heap->committed, 2 * page);
+    assert_int_equal(heap->committed, header_pages + page);
     assert_int_equal(heap->reserved, small);
     assert_true(heap_grow(heap, small - heap->committed, small));
     assert_int_equal(heap->committed, small);
@@ -479,12 +482,121 @@ static void a_limit_on_address_space_makes_heaps_small(void **state)
     child_must_succeed(under_a_small_limit_reserve_little, NULL);
 }
 
+/* ---- runs --------------------------------------------------------------- */
+
+static void a_heap_has_no_run_at_first(void **state)
+{
+    (void)state;
+    struct heap *heap = create(page, page);
+    assert_null(heap->runs);
+    for (size_t at = 0; at < HEAP_MAX_SIZE; at += RUN_SIZE) {
+        assert_int_equal(heap_run_class(heap, heap_byte(heap, at)), 0);
+    }
+    assert_true(heap_destroy(heap));
+}
+
+/* A byte for each 16 KiB of 64 MiB, and no other is changed. */
+static void every_page_has_its_own_class(void **state)
+{
+    (void)state;
+    struct heap *heap = create(page, page);
+    struct heap before = *heap;
+    assert_int_equal(HEAP_PAGES, 4096);
+    for (unsigned i = 0; i < HEAP_PAGES; i++) {
+        unsigned size_class = CHUNK_CLASSES + i % RUN_CLASSES;
+        heap_set_run_class(heap, heap_byte(heap, i * RUN_SIZE), size_class);
+        MUST(heap->page_class[i] == 1 + i % RUN_CLASSES);
+        char *last = heap_byte(heap, (i + 1) * RUN_SIZE - 1);
+        MUST(heap_run_class(heap, last) == size_class);
+        MUST(i + 1 == HEAP_PAGES || heap->page_class[i + 1] == 0);
+    }
+    for (unsigned i = 0; i < HEAP_PAGES; i++) {
+        heap_set_run_class(heap, heap_byte(heap, i * RUN_SIZE), 0);
+    }
+    assert_memory_equal(heap, &before, sizeof before);
+    assert_true(heap_destroy(heap));
+}
+
+/* It is zero, one entry for each page, and there is one table. */
+static void a_heap_gets_a_table_of_runs(void **state)
+{
+    const struct faulty_plan count = {.kinds = FAULTY_MMAP};
+    (void)state;
+    struct heap *heap = create(page, page);
+    faulty_use(&count);
+    assert_true(heap_prepare_runs(heap));
+    assert_int_equal(faulty_calls_counted(), 1);
+    struct run *runs = heap->runs;
+    assert_true(heap_prepare_runs(heap));
+    assert_ptr_equal(heap->runs, runs);
+    assert_int_equal(faulty_calls_counted(), 1);
+    assert_true(is_zero((char *)runs, HEAP_PAGES * sizeof *runs));
+    for (size_t i = 0; i < HEAP_PAGES; i++) {
+        MUST(heap_run_of(heap_byte(heap, i * RUN_SIZE)) == &runs[i]);
+        MUST(heap_run_of(heap_byte(heap, i * RUN_SIZE + 999)) == &runs[i]);
+    }
+    assert_true(heap_destroy(heap));
+    assert_false(is_mapped((void *)round_down((uintptr_t)runs, page)));
+    assert_false(is_mapped(
+        (void *)round_down((uintptr_t)(runs + HEAP_PAGES) - 1, page)));
+}
+
+static void without_memory_there_is_no_table(void **state)
+{
+    (void)state;
+    struct heap *heap = create(page, page);
+    struct faulty_plan plan = no_reservation_from(0);
+    faulty_use(&plan);
+    assert_false(heap_prepare_runs(heap));
+    assert_int_equal(faulty_calls_refused(), 1);
+    assert_null(heap->runs);
+    faulty_use(NULL);
+    assert_true(heap_prepare_runs(heap));
+    assert_true(heap_destroy(heap));
+}
+
+/* What can be given back is; nobody is harmed by the rest. */
+static void a_table_that_stays_does_not_keep_its_heap(void **state)
+{
+    const struct faulty_plan refuse_second = {
+        .kinds = FAULTY_MUNMAP, .first = 2, .how_many = 1};
+    (void)state;
+    struct heap *heap = create(page, page);
+    assert_true(heap_prepare_runs(heap));
+    struct run *runs = heap->runs;
+    faulty_use(&refuse_second);
+    assert_true(heap_destroy(heap));
+    assert_int_equal(faulty_calls_refused(), 1);
+    faulty_use(NULL);
+    assert_int_equal(owner_of(heap), 0);
+    assert_int_equal(heap_count(), 0);
+    assert_false(is_mapped(heap));
+    assert_true(os_unmap(runs, HEAP_PAGES * sizeof *runs));
+}
+
+static void a_refused_end_keeps_the_table_of_runs(void **state)
+{
+    const struct faulty_plan refuse_first = {
+        .kinds = FAULTY_MUNMAP, .first = 1, .how_many = 1};
+    (void)state;
+    struct heap *heap = create(page, page);
+    assert_true(heap_prepare_runs(heap));
+    struct run *runs = heap->runs;
+    faulty_use(&refuse_first);
+    assert_false(heap_destroy(heap));
+    assert_int_equal(faulty_calls_counted(), 1);
+    faulty_use(NULL);
+    assert_ptr_equal(heap->runs, runs);
+    runs[HEAP_PAGES - 1].objects = 1;
+    assert_true(heap_destroy(heap));
+}
+
 /* ---- shrinking and the end ---------------------------------------------- */
 
 static void what_is_shrunk_comes_back_zero(void **state)
 {
     (void)state;
-    struct heap *heap = create(9 * page, 10 * page);
+    struct heap *heap = create(8 * page, 10 * page);
     memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 10 * page - HEAP_HEADER_SIZE);
     heap_note_touched(heap, heap_byte(heap, 10 * page));
     assert_int_equal(heap_shrink(heap, heap_byte(heap, 4 * page + 1)),
@@ -505,10 +617,10 @@ static void what_is_shrunk_comes_back_zero(void **state)
 static void shrinking_leaves_a_lower_touched_alone(void **state)
 {
     (void)state;
-    struct heap *heap = create(9 * page, 10 * page);
-    heap_note_touched(heap, heap_byte(heap, 1000));
+    struct heap *heap = create(8 * page, 10 * page);
+    heap_note_touched(heap, heap_byte(heap, header_pages + 1000));
     assert_int_equal(heap_shrink(heap, heap_byte(heap, 4 * page)), 6 * page);
-    assert_int_equal(heap->touched, 1000);
+    assert_int_equal(heap->touched, header_pages + 1000);
     assert_true(heap_destroy(heap));
 }
 
@@ -517,7 +629,7 @@ static void a_refused_shrink_changes_nothing(void **state)
     const struct faulty_plan plan = {
         .kinds = FAULTY_MMAP, .first = 1, .how_many = 1};
     (void)state;
-    struct heap *heap = create(9 * page, 10 * page);
+    struct heap *heap = create(8 * page, 10 * page);
     memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 10 * page - HEAP_HEADER_SIZE);
     heap_note_touched(heap, heap_byte(heap, 10 * page));
     faulty_use(&plan);
@@ -624,9 +736,16 @@ int main(void)
         heap_test(shrinking_leaves_a_lower_touched_alone),
         heap_test(a_refused_shrink_changes_nothing),
         heap_test(a_destroyed_heap_is_gone),
+        heap_test(a_heap_has_no_run_at_first),
+        heap_test(every_page_has_its_own_class),
+        heap_test(a_heap_gets_a_table_of_runs),
+        heap_test(without_memory_there_is_no_table),
+        heap_test(a_table_that_stays_does_not_keep_its_heap),
+        heap_test(a_refused_end_keeps_the_table_of_runs),
         heap_test(a_refused_end_leaves_the_heap_as_it_was),
         heap_test(no_heap_holds_more_than_64_mib),
     };
     page = os_page_size();
+    header_pages = round_up(HEAP_HEADER_SIZE, page);
     return UNIT_RUN(tests);
 }

@@ -587,12 +587,27 @@ static void blocks_that_are_not_cached_are_found(void **state)
     magazine->mems[1] = mem;
     must_be_sound();
     /* One that is too small for its class. */
+    struct depot saved = own.depot;
     unsigned size_class = class_joined_by(SMALL);
     own.depot.full[size_class + 1] = own.depot.full[size_class];
     own.depot.full[size_class] = NULL;
+    own.depot.map[size_class / 64] ^= (uint64_t)3 << size_class % 64;
     must_find(what, magazine->mems[0]);
-    own.depot.full[size_class] = own.depot.full[size_class + 1];
-    own.depot.full[size_class + 1] = NULL;
+    own.depot = saved;
+    must_be_sound();
+}
+
+static void a_wrong_map_of_the_depot_is_found(void **state)
+{
+    const char *what = "map of the depot is wrong";
+    (void)state;
+    fill_depot();
+    must_be_sound();
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        own.depot.map[i / 64] ^= (uint64_t)1 << i % 64;
+        must_find(what, &own.depot);
+        own.depot.map[i / 64] ^= (uint64_t)1 << i % 64;
+    }
     must_be_sound();
 }
 
@@ -607,6 +622,323 @@ static void a_wrong_depot_is_found(void **state)
     own.depot.bytes -= 16;
     must_find(what, &own.depot);
     own.depot.bytes += 16;
+    must_be_sound();
+}
+
+/* ---- runs --------------------------------------------------------------- */
+
+enum {
+    FULL_CLASS = CHUNK_CLASSES + 2,   /* 341 objects of 48 bytes */
+    PARTIAL_CLASS = CLASS_COUNT - 1,  /* 15 of 1 KiB */
+    SPARE_CLASS = CHUNK_CLASSES + 19, /* of 320 bytes */
+    DEPOT_CLASS = CHUNK_CLASSES + 5,  /* of 96 bytes */
+};
+
+/* Three runs and a spare, beside the scene; objects of the fourth class are in
+ * the depot. */
+static struct {
+    struct run *full, *partial, *spare, *in_depot;
+    void *mems[RUN_CLASSES][341];
+} runs;
+
+static struct run *take_run_of(unsigned size_class, size_t objects)
+{
+    void **mems = runs.mems[size_class - CHUNK_CLASSES];
+    for (size_t taken = 0; taken < objects;) {
+        taken += arena_take(&own, size_class, mems + taken,
+                            min_size(objects - taken, MAGAZINE_MAX));
+    }
+    return heap_run_of(mems[0]);
+}
+
+static void make_runs(void)
+{
+    MUST(lock_acquire(&own.lock));
+    runs.full = take_run_of(FULL_CLASS, 341);
+    runs.partial = take_run_of(PARTIAL_CLASS, 5);
+    runs.spare = take_run_of(SPARE_CLASS, 1);
+    runs.in_depot = take_run_of(DEPOT_CLASS, 20);
+    arena_free_objects(&own, SPARE_CLASS,
+                       runs.mems[SPARE_CLASS - CHUNK_CLASSES], 1, "heap");
+    arena_give(&own, DEPOT_CLASS, runs.mems[DEPOT_CLASS - CHUNK_CLASSES], 20);
+    lock_release(&own.lock);
+    MUST(runs.full->free == 0 && runs.partial->free == 10);
+    MUST(own.runs.spare == runs.spare && own.runs.spares == 1);
+    MUST(own.runs.count == 3 && own.depot.blocks == 20);
+    must_be_sound();
+}
+
+static uint8_t *page_class_of(const void *mem)
+{
+    return &own.heaps->page_class[heap_page_of(mem)];
+}
+
+static void a_page_of_no_run_is_found(void **state)
+{
+    const char *what = "page of a run that is none";
+    (void)state;
+    make_runs();
+    uint8_t *page_class = page_class_of(runs.partial->start);
+    uint8_t saved = *page_class;
+    *page_class = RUN_CLASSES + 1;
+    must_find(what, runs.partial->start);
+    *page_class = 255;
+    must_find(what, runs.partial->start);
+    *page_class = saved;
+    must_be_sound();
+    /* The table is gone: the first run that is met tells. */
+    struct run *table = own.heaps->runs;
+    struct damage damage;
+    own.heaps->runs = NULL;
+    assert_false(check_arena(&own, &damage));
+    assert_string_equal(damage.what, what);
+    own.heaps->runs = table;
+    must_be_sound();
+}
+
+/* At the beginning of a page, but not as large as one, or larger. */
+static void a_page_of_another_chunk_is_found(void **state)
+{
+    static const size_t sizes[] = {MIN_CHUNK_SIZE, RUN_SIZE - 16,
+                                   RUN_SIZE + MIN_CHUNK_SIZE, 2 * RUN_SIZE};
+    (void)state;
+    make_runs();
+    for (size_t i = 0; i < count_of(sizes); i++) {
+        const void *mem = chunk2mem(take_aligned(RUN_SIZE, sizes[i]));
+        *page_class_of(mem) = 1;
+        must_find("page of a run that is none", mem);
+        *page_class_of(mem) = 0;
+        must_be_sound();
+    }
+    /* As large as one. */
+    for (size_t more = 0; more < MIN_CHUNK_SIZE; more += 16) {
+        const void *mem = chunk2mem(take_aligned(RUN_SIZE, RUN_SIZE + more));
+        *page_class_of(mem) = 1;
+        must_find("run at odds with itself", mem);
+        *page_class_of(mem) = 0;
+        must_be_sound();
+    }
+}
+
+static void with_run(struct run *run, const struct run *changed)
+{
+    struct run saved = *run;
+    *run = *changed;
+    must_find("run at odds with itself", saved.start);
+    *run = saved;
+    must_be_sound();
+}
+
+static void a_run_at_odds_with_itself_is_found(void **state)
+{
+    struct run *all[3];
+    (void)state;
+    make_runs();
+    all[0] = runs.full;
+    all[1] = runs.partial;
+    all[2] = runs.in_depot;
+    for (size_t i = 0; i < count_of(all); i++) {
+        struct run changed = *all[i];
+        changed.start += RUN_SIZE;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.start += 16;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.size_class++;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.objects--;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.free++;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.free_map[0] ^= 1;
+        with_run(all[i], &changed);
+        changed = *all[i];
+        changed.limit++;
+        with_run(all[i], &changed);
+    }
+    /* The page has another class than the run. */
+    ++*page_class_of(runs.full->start);
+    must_find("run at odds with itself", runs.full->start);
+    --*page_class_of(runs.full->start);
+    /* A spare that a heap takes for a run. */
+    *page_class_of(runs.spare->start) = SPARE_CLASS - CHUNK_CLASSES + 1;
+    must_find("run at odds with itself", runs.spare->start);
+    *page_class_of(runs.spare->start) = 0;
+    must_be_sound();
+}
+
+static void wrong_sums_of_runs_are_found(void **state)
+{
+    const char *what = "runs differ from what is known of them";
+    (void)state;
+    make_runs();
+    size_t *sums[] = {&own.runs.count, &own.runs.spares, &own.runs.free_objects,
+                      &own.runs.free_bytes};
+    for (size_t i = 0; i < count_of(sums); i++) {
+        ++*sums[i];
+        must_find(what, &own.runs);
+        --*sums[i];
+        must_be_sound();
+    }
+    /* A page where no chunk begins that could be a run. */
+    uint8_t *page_class = &own.heaps->page_class[HEAP_PAGES - 1];
+    *page_class = 1;
+    must_find(what, &own.runs);
+    *page_class = 0;
+    /* A run that its heap has forgotten, and that is in no list. */
+    page_class = page_class_of(runs.full->start);
+    uint8_t saved = *page_class;
+    *page_class = 0;
+    must_find(what, &own.runs);
+    *page_class = saved;
+    /* One that its list has lost, and a lost spare. */
+    struct run **bucket =
+        &own.runs.buckets[PARTIAL_CLASS - CHUNK_CLASSES][runs.partial->bucket];
+    assert_ptr_equal(*bucket, runs.partial);
+    *bucket = NULL;
+    must_find(what, &own.runs);
+    *bucket = runs.partial;
+    own.runs.spare = NULL;
+    must_find(what, &own.runs);
+    own.runs.spare = runs.spare;
+    must_be_sound();
+}
+
+static void a_run_in_the_wrong_list_is_found(void **state)
+{
+    const char *what = "run in the wrong list";
+    (void)state;
+    make_runs();
+    struct run *(*lists)[RUN_BUCKETS] =
+        &own.runs.buckets[PARTIAL_CLASS - CHUNK_CLASSES];
+    unsigned right = runs.partial->bucket;
+    (*lists)[right] = NULL;
+    (*lists)[(right + 1) % RUN_BUCKETS] = runs.partial;
+    must_find(what, runs.partial->start);
+    (*lists)[(right + 1) % RUN_BUCKETS] = NULL;
+    own.runs.buckets[3][right] = runs.partial;
+    must_find(what, runs.partial->start);
+    own.runs.buckets[3][right] = NULL;
+    (*lists)[right] = runs.partial;
+    must_be_sound();
+    /* One without free objects. */
+    struct run **first =
+        &own.runs.buckets[FULL_CLASS - CHUNK_CLASSES][runs.full->bucket];
+    *first = runs.full;
+    runs.full->next = NULL;
+    runs.full->previous = NULL;
+    must_find(what, runs.full->start);
+    *first = NULL;
+    must_be_sound();
+    /* One with objects among the spares, and the other way round. */
+    own.runs.spare = runs.full;
+    must_find(what, runs.full->start);
+    own.runs.spare = runs.spare;
+    *first = runs.spare;
+    must_find(what, runs.spare->start);
+    *first = NULL;
+    must_be_sound();
+    /* A spare whose chunk could be freed as a block. */
+    chunk_flip_cached(mem2chunk(runs.spare->start));
+    must_find(what, runs.spare->start);
+    chunk_flip_cached(mem2chunk(runs.spare->start));
+    must_be_sound();
+}
+
+static void a_broken_list_of_runs_is_found(void **state)
+{
+    const char *what = "list of runs is broken";
+    static struct run copy;
+    (void)state;
+    make_runs();
+    runs.partial->previous = runs.full;
+    must_find(what, runs.partial);
+    runs.partial->previous = NULL;
+    runs.spare->previous = runs.spare;
+    must_find(what, runs.spare);
+    runs.spare->previous = NULL;
+    must_be_sound();
+    /* Nothing is believed of a run that is not in the table of its heap. */
+    copy = *runs.partial;
+    struct run **bucket =
+        &own.runs.buckets[PARTIAL_CLASS - CHUNK_CLASSES][runs.partial->bucket];
+    *bucket = &copy;
+    must_find(what, &copy);
+    copy.start = (char *)&copy;
+    must_find(what, &copy);
+    copy.start = (char *)0x4141414141414141;
+    must_find(what, &copy);
+    *bucket = runs.partial;
+    must_be_sound();
+    char *start = runs.spare->start;
+    runs.spare->start = runs.full->start;
+    must_find(what, runs.spare);
+    runs.spare->start = start;
+    must_be_sound();
+}
+
+static void a_circle_of_runs_is_found(void **state)
+{
+    const char *what = "lists hold more runs than there are";
+    (void)state;
+    make_runs();
+    runs.spare->next = runs.spare;
+    must_find(what, runs.spare);
+    runs.spare->next = NULL;
+    must_be_sound();
+    runs.partial->next = runs.partial;
+    must_find(what, runs.partial);
+    runs.partial->next = NULL;
+    must_be_sound();
+}
+
+/* Of the objects of a magazine. */
+static void objects_that_are_not_cached_are_found(void **state)
+{
+    const char *what = "block in a magazine is not a cached one";
+    (void)state;
+    make_runs();
+    struct magazine *magazine = own.depot.full[DEPOT_CLASS];
+    char *mem = magazine->mems[3];
+    /* Handed out; and back in its run. */
+    object_wipe_mark(mem);
+    must_find(what, mem);
+    object_set_mark(mem);
+    must_be_sound();
+    unsigned free_one = runs.in_depot->objects - 1u;
+    void *others[] = {
+        runs.in_depot->start + 96 * free_one,     /* with its run */
+        mem + 16,                                 /* the middle of one */
+        runs.mems[FULL_CLASS - CHUNK_CLASSES][7], /* of another class */
+        runs.spare->start,                        /* of no run any more */
+        runs.in_depot->start + RUN_SIZE - 16,     /* behind the last one */
+        chunk2mem(scene.used),
+        chunk2mem(own.top),
+        (void *)0x4141414141414140,
+        own.heaps,
+    };
+    for (size_t i = 0; i < count_of(others); i++) {
+        magazine->mems[3] = others[i];
+        must_find(what, others[i]);
+    }
+    object_set_mark(others[0]);
+    magazine->mems[3] = others[0];
+    must_find(what, others[0]);
+    magazine->mems[3] = mem;
+    must_be_sound();
+    /* A cached chunk among objects, and an object among chunks. */
+    struct magazine *chunks = fill_depot();
+    magazine->mems[3] = chunks->mems[2];
+    must_find(what, chunks->mems[2]);
+    magazine->mems[3] = mem;
+    void *chunk = chunks->mems[2];
+    chunks->mems[2] = mem;
+    must_find(what, mem);
+    chunks->mems[2] = chunk;
     must_be_sound();
 }
 
@@ -650,6 +982,32 @@ static void the_walk_ends_whatever_it_meets(void **state)
     }
     must_be_sound();
     assert_true(found > 500);
+}
+
+/* The bytes for the pages, and what is known of the runs but for the links. */
+static void the_walk_ends_whatever_a_heap_says_of_runs(void **state)
+{
+    struct rng rng = {7};
+    size_t found = 0;
+    (void)state;
+    make_runs();
+    struct run *all[] = {runs.full, runs.partial, runs.spare, runs.in_depot};
+    for (int i = 0; i < 4000; i++) {
+        struct damage damage;
+        struct run *run = all[rng_below(&rng, count_of(all))];
+        struct run saved = *run;
+        uint8_t *page_class = &own.heaps->page_class[rng_below(&rng, 16)];
+        uint8_t saved_class = *page_class;
+        uint64_t *words = (uint64_t *)&run->start;
+        size_t count = (sizeof *run - offsetof(struct run, start)) / 8;
+        words[rng_below(&rng, count)] = random_word(&rng);
+        *page_class = (uint8_t)rng_next(&rng);
+        found += !check_arena(&own, &damage);
+        *page_class = saved_class;
+        *run = saved;
+    }
+    must_be_sound();
+    assert_true(found > 3000);
 }
 
 /* ---- everything --------------------------------------------------------- */
@@ -738,6 +1096,25 @@ static void an_arena_is_counted(void **state)
     assert_int_equal(stats.system_bytes, HEAP_MAX_SIZE + own.heaps->committed);
 }
 
+static void runs_are_counted(void **state)
+{
+    struct arena_stats before, stats;
+    (void)state;
+    assert_true(arena_stats(&own, &before));
+    assert_int_equal(before.run_blocks, 0);
+    assert_int_equal(before.run_bytes, 0);
+    make_runs();
+    assert_true(arena_stats(&own, &stats));
+    /* What waits in the depot counts as used, as chunks do. */
+    size_t of_96 = RUN_USABLE / 96 - 20;
+    assert_int_equal(stats.run_blocks, 10 + of_96 + 1);
+    assert_int_equal(stats.run_bytes, 10 * 1024 + of_96 * 96 + RUN_SIZE);
+    size_t taken = 4 * RUN_SIZE;
+    assert_true(before.free_bytes - stats.free_bytes +
+                    (stats.system_bytes - before.system_bytes) >=
+                taken);
+}
+
 static void an_arena_without_heap_counts_nothing(void **state)
 {
     struct arena_stats stats;
@@ -752,9 +1129,10 @@ static void an_arena_without_heap_counts_nothing(void **state)
 
 static void counts_add_up(void **state)
 {
-    struct arena_stats sum = {1, 2, 3, 4, 5, 6, 7};
-    const struct arena_stats more = {10, 20, 30, 40, 50, 60, 70};
-    static const struct arena_stats expected = {11, 22, 33, 44, 55, 66, 77};
+    struct arena_stats sum = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    const struct arena_stats more = {10, 20, 30, 40, 50, 60, 70, 80, 90};
+    static const struct arena_stats expected = {11, 22, 33, 44, 55,
+                                                66, 77, 88, 99};
     (void)state;
     arena_stats_add(&sum, &more);
     assert_memory_equal(&sum, &expected, sizeof sum);
@@ -849,8 +1227,19 @@ int main(void)
         scene_test(chunks_that_bins_do_not_have_are_found),
         scene_test(broken_magazines_are_found),
         scene_test(blocks_that_are_not_cached_are_found),
+        scene_test(a_wrong_map_of_the_depot_is_found),
         scene_test(a_wrong_depot_is_found),
+        scene_test(a_page_of_no_run_is_found),
+        scene_test(a_page_of_another_chunk_is_found),
+        scene_test(a_run_at_odds_with_itself_is_found),
+        scene_test(wrong_sums_of_runs_are_found),
+        scene_test(a_run_in_the_wrong_list_is_found),
+        scene_test(a_broken_list_of_runs_is_found),
+        scene_test(a_circle_of_runs_is_found),
+        scene_test(objects_that_are_not_cached_are_found),
         scene_test(the_walk_ends_whatever_it_meets),
+        scene_test(the_walk_ends_whatever_a_heap_says_of_runs),
+        scene_test(runs_are_counted),
         scene_test(arenas_and_mappings_are_inspected),
         scene_test(an_arena_is_counted),
         scene_test(an_arena_without_heap_counts_nothing),

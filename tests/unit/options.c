@@ -73,6 +73,7 @@ static void the_defaults_are_those_of_config_h(void **state)
     assert_int_equal(option_get(OPTION_TRIM_THRESHOLD), DEFAULT_TRIM_THRESHOLD);
     assert_int_equal(option_get(OPTION_TOP_PAD), 0);
     assert_int_equal(option_get(OPTION_TCACHE_MAX), DEFAULT_TCACHE_MAX);
+    assert_int_equal(option_get(OPTION_RUN_MAX), DEFAULT_RUN_MAX);
     assert_int_equal(option_get(OPTION_MAPPED_CACHE), DEFAULT_MAPPED_CACHE);
     assert_int_equal(option_get(OPTION_PERTURB), 0);
 }
@@ -100,6 +101,8 @@ static void each_key_sets_its_option(void **state)
         {"top_pad=0xffffffffffffffff", OPTION_TOP_PAD, SIZE_MAX},
         {"tcache_max=0", OPTION_TCACHE_MAX, 0},
         {"tcache_max=1k", OPTION_TCACHE_MAX, 1024},
+        {"run_max=0", OPTION_RUN_MAX, 0},
+        {"run_max=512", OPTION_RUN_MAX, 512},
         {"mapped_cache=0", OPTION_MAPPED_CACHE, 0},
         {"mapped_cache=1g", OPTION_MAPPED_CACHE, 1 << 30},
         {"perturb=0xa5", OPTION_PERTURB, 0xa5},

@@ -21,7 +21,7 @@ static void keys_are_made_once(void **state)
     (void)state;
     seal_prepare();
     struct seal_keys first = seal_keys;
-    assert_true(first.address != 0 && first.word != 0);
+    assert_true(first.address != 0 && first.word != 0 && first.object != 0);
     /* The three states of a chunk can be told apart. */
     assert_true(first.cached != 0 && first.freed != 0);
     assert_true(first.cached != first.freed);
@@ -80,6 +80,7 @@ static struct seal_keys load_keys(void)
         .word = __atomic_load_n(&seal_keys.word, __ATOMIC_RELAXED),
         .cached = __atomic_load_n(&seal_keys.cached, __ATOMIC_RELAXED),
         .freed = __atomic_load_n(&seal_keys.freed, __ATOMIC_RELAXED),
+        .object = __atomic_load_n(&seal_keys.object, __ATOMIC_RELAXED),
     };
 }
 

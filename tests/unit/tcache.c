@@ -30,17 +30,30 @@ static bool has_cache(void)
     return tcache_self() != &tcache_none;
 }
 
-/* Blocks of this chunk size that this thread has at hand. */
-static size_t at_hand(size_t chunk_size)
+/* Blocks of this class that this thread has at hand. */
+static size_t in_class(unsigned size_class)
 {
     const struct tcache *cache = tcache_self();
-    unsigned size_class = class_joined_by(chunk_size);
     return (cache->top[size_class] - cache->base[size_class]) / sizeof(void *);
+}
+
+/* Chunks of this size. */
+static size_t at_hand(size_t chunk_size)
+{
+    return in_class(class_joined_by(chunk_size));
+}
+
+static bool is_object(const void *mem)
+{
+    return owner_of(mem) != 0 && block_run_class(mem) != 0;
 }
 
 static bool is_cached(const void *mem)
 {
-    return chunk_is_cached(mem2chunk(mem));
+    return is_object(mem)
+               ? object_is_marked(mem) &&
+                     !run_has_free(heap_run_of(mem), block_class(mem), mem)
+               : chunk_is_cached(mem2chunk(mem));
 }
 
 static void must_be_sound(void)
@@ -145,6 +158,7 @@ static void hits_take_no_lock(void **state)
 static void refill(void *unused)
 {
     (void)unused;
+    option_set(OPTION_RUN_MAX, 0);
     allocate_all(MANY, SIZE);
     size_t neighbours = 0;
     for (int i = 1; i < MANY; i++) {
@@ -168,28 +182,81 @@ static void fresh_blocks_come_in_the_order_of_memory(void **state)
     child_must_succeed(refill, NULL);
 }
 
-/* Half of what is there goes when there is no room; the newest stay. */
-static void overflow(void *unused)
+/* The blocks from this one on are objects; which are the first ones is for the
+ * demand to say. */
+static size_t first_object(size_t count)
+{
+    size_t i = 0;
+    while (i < count && !is_object(blocks[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* In each run. */
+static void refill_with_objects(void *unused)
 {
     (void)unused;
-    size_t most = CACHE_MAGAZINES * class_magazine_size(class_serving(112));
     allocate_all(MANY, SIZE);
-    size_t i = 0;
-    while (at_hand(112) < most) {
+    size_t first = first_object(MANY);
+    MUST(first < 100 && run_offset(blocks[first]) == 0);
+    for (size_t i = first + 1; i < MANY; i++) {
+        MUST((char *)blocks[i] == (char *)blocks[i - 1] + 112 ||
+             run_offset(blocks[i]) == 0);
+    }
+    unsigned size_class = block_class(blocks[first]);
+    size_t magazine = class_magazine_size(size_class);
+    while (in_class(size_class) > 0) {
+        alloc_malloc(SIZE);
+    }
+    alloc_malloc(SIZE);
+    MUST(in_class(size_class) <= magazine - 1);
+    must_be_sound();
+}
+
+static void fresh_objects_come_in_the_order_of_memory(void **state)
+{
+    (void)state;
+    child_must_succeed(refill_with_objects, NULL);
+}
+
+/* Half of what is there goes when there is no room; the newest stay. */
+static void overflow_from(size_t first)
+{
+    unsigned size_class = block_class(blocks[first]);
+    size_t most = CACHE_MAGAZINES * class_magazine_size(size_class);
+    size_t i = first;
+    while (in_class(size_class) < most) {
         alloc_free(blocks[i++]);
     }
     alloc_free(blocks[i]);
-    MUST(at_hand(112) == most / 2 + 1);
+    MUST(in_class(size_class) == most / 2 + 1);
     for (size_t back = 0; back <= most / 2; back++) {
         MUST(alloc_malloc(SIZE) == blocks[i - back]);
     }
     must_be_sound();
 }
 
+static void overflow_with_chunks(void *unused)
+{
+    (void)unused;
+    option_set(OPTION_RUN_MAX, 0);
+    allocate_all(MANY, SIZE);
+    overflow_from(0);
+}
+
+static void overflow_with_objects(void *unused)
+{
+    (void)unused;
+    allocate_all(MANY, SIZE);
+    overflow_from(first_object(MANY));
+}
+
 static void the_older_half_makes_room(void **state)
 {
     (void)state;
-    child_must_succeed(overflow, NULL);
+    child_must_succeed(overflow_with_chunks, NULL);
+    child_must_succeed(overflow_with_objects, NULL);
 }
 
 static void free_many(void *unused)
@@ -558,13 +625,27 @@ static void without_parcels_remote_blocks_are_freed_at_once(void **state)
     child_must_succeed(send_without_memory, NULL);
 }
 
+/* One of each, whatever the demand. */
 static void allocate_all_classes(void *unused)
 {
+    struct arena *arena = arena_numbered(2);
     (void)unused;
-    for (unsigned number = 2; number < CLASS_COUNT; number++) {
+    for (unsigned number = 2; number < CHUNK_CLASSES; number++) {
         blocks[number] = alloc_malloc(class_size(number) - sizeof(size_t));
-        MUST(blocks[number] != NULL);
+        MUST(blocks[number] != NULL && !is_object(blocks[number]));
     }
+    uint64_t without = arena->run_classes;
+    arena->run_classes = UINT64_MAX;
+    for (unsigned number = CHUNK_CLASSES; number < CLASS_COUNT; number++) {
+        void *mems[MAGAZINE_MAX];
+        hold(arena);
+        MUST(arena_take(arena, number, mems, 1) == 1);
+        release(arena);
+        blocks[number] = mems[0];
+        block_hand_out(mems[0], number);
+        MUST(block_class(mems[0]) == number);
+    }
+    arena->run_classes = without;
 }
 
 /* All sizes that are cached go home in parcels, and find their class there. */
@@ -758,6 +839,7 @@ int main(void)
         cmocka_unit_test(the_block_freed_last_is_the_next),
         cmocka_unit_test(hits_take_no_lock),
         cmocka_unit_test(fresh_blocks_come_in_the_order_of_memory),
+        cmocka_unit_test(fresh_objects_come_in_the_order_of_memory),
         cmocka_unit_test(the_older_half_makes_room),
         cmocka_unit_test(a_cache_and_its_depot_are_bounded),
         cmocka_unit_test(classes_share_the_room),

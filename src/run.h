@@ -1,0 +1,239 @@
+/*
+ * run.h - a run: 16 KiB cut into equal objects that have no header.
+ *
+ *     run.start = a multiple of 16 KiB
+ *     |
+ *     | object | object | object |  ...  | object | rest, 8 bytes or more |
+ *       0        1        2                objects-1
+ *
+ *     run.free_map    1 bit for each object: the arena has it
+ *
+ * To the heap a run is an ordinary chunk in use. What is known of its objects
+ * is out of line, in a `struct run`; nothing of it is beside them.
+ *
+ * A set holds the runs of one arena. Runs that have free objects wait in
+ * buckets, by class and by how many of their objects are free; objects are
+ * taken from the fullest bucket, so that the emptier runs become empty. A run
+ * that is empty has no class: it is a spare for any, or goes back to the heap.
+ *
+ * An object that is not with the program, but with a cache, a depot or on its
+ * way home, is MARKED in its second word: with its address and a secret. The
+ * mark is set when the program frees the object, and when it is taken from its
+ * run; what malloc hands out has the mark and loses it. So one that is freed
+ * twice is told by the mark, and one that was written to meanwhile by the want
+ * of it. Who writes over the mark and then frees again is told later, by the
+ * bit, when the object comes back to its run for the second time.
+ *
+ * Threads: whoever calls holds the lock of the arena that the set is in. A bit
+ * of an object that is with the program may be read without it: it is 0.
+ */
+#ifndef PTM_RUN_H
+#define PTM_RUN_H
+
+#include "base.h"
+#include "class.h"
+#include "seal.h"
+
+enum {
+    RUN_SHIFT = 14,
+    RUN_BUCKETS = 4,
+    RUN_MAP_WORDS = 16,
+};
+
+#define RUN_SIZE ((size_t)1 << RUN_SHIFT)
+
+/* What of a run's chunk is its own: the size word behind is the next one's. */
+#define RUN_USABLE (RUN_SIZE - sizeof(size_t))
+
+struct run {
+    struct run *next; /* in a bucket, or of the spares */
+    struct run *previous;
+    char *start;
+    uint16_t objects; /* 0: a spare, or no run */
+    uint16_t free;    /* of them, with the arena */
+    uint16_t limit;   /* with so many free it changes its place */
+    uint8_t size_class;
+    uint8_t bucket;
+    uint64_t free_map[RUN_MAP_WORDS];
+};
+
+_Static_assert(CLASS_COUNT < 256, "a class is a byte");
+
+_Static_assert(RUN_SIZE / MALLOC_ALIGNMENT <= RUN_MAP_WORDS * 64,
+               "every object has a bit");
+
+struct run_set {
+    struct run *buckets[RUN_CLASSES][RUN_BUCKETS]; /* 0 has the fullest */
+    struct run *spare;
+    size_t count;        /* of runs that have objects */
+    size_t spares;       /* of those that have none */
+    size_t free_objects; /* with the arena */
+    size_t free_bytes;   /* in them */
+};
+
+/* ---- where objects begin --------------------------------------------------
+ *
+ * Whether `offset` is that of an object, without a division. With m = 2^32 /
+ * size + 1, rounded down, and e = m * size - 2^32, which is from 1 to size:
+ *
+ *     offset = k * size          m * offset mod 2^32 = k * e, at most 2^20
+ *     offset = k * size + rest   at least m, which is more than 2^21
+ *
+ * So the offsets of objects, those with k below `objects`, are those whose
+ * product is below objects * e. The upper half of the product is k.
+ */
+struct run_shape {
+    uint32_t factor; /* m */
+    uint32_t bound;  /* objects * e */
+};
+
+#define RUN_FACTOR(size) ((((uint64_t)1) << 32) / (size) + 1)
+#define RUN_EXCESS(size) (RUN_FACTOR(size) * (size) - ((uint64_t)1 << 32))
+#define RUN_SHAPE(step)                                                        \
+    {                                                                          \
+        .factor = (uint32_t)RUN_FACTOR((step)*16),                             \
+        .bound =                                                               \
+            (uint32_t)((RUN_USABLE / ((step)*16)) * RUN_EXCESS((step)*16)),    \
+    }
+#define FOUR_RUN_SHAPES(step)                                                  \
+    RUN_SHAPE(step), RUN_SHAPE((step) + 1), RUN_SHAPE((step) + 2),             \
+        RUN_SHAPE((step) + 3)
+#define SIXTEEN_RUN_SHAPES(step)                                               \
+    FOUR_RUN_SHAPES(step), FOUR_RUN_SHAPES((step) + 4),                        \
+        FOUR_RUN_SHAPES((step) + 8), FOUR_RUN_SHAPES((step) + 12)
+
+#define RUN_SHAPES                                                             \
+    {                                                                          \
+        {0, 0}, SIXTEEN_RUN_SHAPES(1), SIXTEEN_RUN_SHAPES(17),                 \
+            SIXTEEN_RUN_SHAPES(33), SIXTEEN_RUN_SHAPES(49)                     \
+    }
+
+/* By the number of the class counted from 1, as a heap's byte for a page has
+ * it. */
+extern const struct run_shape run_shapes[RUN_CLASSES + 1];
+
+static inline size_t run_shape_index(size_t size_class)
+{
+    return size_class - (CHUNK_CLASSES - 1);
+}
+
+static inline size_t run_offset(const void *mem)
+{
+    return (uintptr_t)mem & (RUN_SIZE - 1);
+}
+
+/* Whether an object begins at `mem` in a run whose factor and bound these are.
+ */
+static inline bool run_offset_fits(uint32_t factor, uint32_t bound,
+                                   const void *mem)
+{
+    return (uint32_t)run_offset(mem) * factor < bound;
+}
+
+/* Whether an object of a run of this class begins at `mem`. */
+static inline bool run_has_object_at(unsigned size_class, const void *mem)
+{
+    const struct run_shape *shape = &run_shapes[run_shape_index(size_class)];
+    return run_offset_fits(shape->factor, shape->bound, mem);
+}
+
+static inline unsigned run_objects(unsigned size_class)
+{
+    return (unsigned)(RUN_USABLE / class_size(size_class));
+}
+
+static inline unsigned run_index_of(unsigned size_class, const void *mem)
+{
+    const struct run_shape *shape = &run_shapes[run_shape_index(size_class)];
+    return (unsigned)((uint64_t)run_offset(mem) * shape->factor >> 32);
+}
+
+/* ---- the mark of an object that is not with the program -------------------
+ */
+
+typedef uint64_t __attribute__((may_alias)) object_word;
+typedef uint32_t __attribute__((may_alias)) object_half_word;
+
+static inline uint64_t object_mark(const void *mem)
+{
+    return (uintptr_t)mem ^ seal_keys.object;
+}
+
+static inline bool object_is_marked(const void *mem)
+{
+    return ((const object_word *)mem)[1] == object_mark(mem);
+}
+
+/* Whether it can be marked, by half of the word: a program often writes four
+ * bytes at a time, and to load eight right after that is slow. */
+static inline bool object_may_be_marked(const void *mem)
+{
+    return unlikely(((const object_half_word *)mem)[2] ==
+                    (uint32_t)object_mark(mem));
+}
+
+static inline void object_set_mark(void *mem)
+{
+    ((object_word *)mem)[1] = object_mark(mem);
+}
+
+static inline void object_wipe_mark(void *mem)
+{
+    ((object_word *)mem)[1] = 0;
+}
+
+/* ---- runs -----------------------------------------------------------------
+ */
+
+/* Makes the 16 KiB at `start` a run whose objects are all free. */
+void run_begin(struct run_set *set, struct run *run, char *start,
+               unsigned size_class);
+
+/* Takes up to `most` objects of a class, MARKED, by rising address in each run;
+ * returns how many: fewer only when no run has any more. */
+size_t run_take(struct run_set *set, unsigned size_class, void **mems,
+                size_t most);
+
+/* The object is free from now on. False when it was already. */
+static inline bool run_give(struct run *run, unsigned size_class,
+                            const void *mem)
+{
+    unsigned index = run_index_of(size_class, mem);
+    uint64_t bit = (uint64_t)1 << index % 64;
+    uint64_t bits = run->free_map[index / 64];
+    __atomic_store_n(&run->free_map[index / 64], bits | bit, __ATOMIC_RELAXED);
+    run->free++;
+    return (bits & bit) == 0;
+}
+
+/* So many are. */
+void run_count_returned(struct run_set *set, unsigned size_class, size_t count);
+
+/* Whether what it was given calls for run_settle or, if it is empty, for
+ * run_retire. */
+static inline bool run_is_unsettled(const struct run *run)
+{
+    return run->free >= run->limit;
+}
+
+/* Puts the run where it belongs now. */
+void run_settle(struct run_set *set, struct run *run);
+
+static inline bool run_is_empty(const struct run *run)
+{
+    return run->free == run->objects;
+}
+
+/* Whether the arena has this object of a run of that class. */
+bool run_has_free(const struct run *run, unsigned size_class, const void *mem);
+
+/* An empty run becomes a spare. */
+void run_retire(struct run_set *set, struct run *run);
+
+/* A spare, no spare any more; NULL when there is none. */
+struct run *run_take_spare(struct run_set *set);
+
+/* Whether a run's own figures fit together; for those who check everything. */
+bool run_is_sound(const struct run *run);
+
+#endif

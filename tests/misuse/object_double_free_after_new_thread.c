@@ -1,0 +1,30 @@
+/*
+ * free of an object by a thread that has no cache, since it has never
+ * allocated, and again by one that has.
+ *
+ * caches: on
+ *
+ * expect: ptm: free(): double free: address ADDR, size 48, arena 1
+ */
+#include "crime.h"
+
+#include <pthread.h>
+
+static void *free_it(void *block)
+{
+    free(block);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t thread;
+    void *others[100];
+    objects(others, 100, 48);
+    if (pthread_create(&thread, NULL, free_it, others[50]) != 0 ||
+        pthread_join(thread, NULL) != 0) {
+        return 1;
+    }
+    free(suspect(others[50]));
+    return 0;
+}

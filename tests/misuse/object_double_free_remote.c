@@ -1,0 +1,22 @@
+/*
+ * free of an object twice, by a thread of another arena.
+ *
+ * caches: on
+ *
+ * expect: ptm: free(): double free: address ADDR, size 48, arena 1
+ */
+#include "crime.h"
+
+#include "contention.h"
+
+int main(void)
+{
+    void *block = object(48);
+    have_had_a_second_thread();
+    if (!attach_to_another_arena(PATIENCE_OF_TESTS)) {
+        return 1;
+    }
+    free(block);
+    free(suspect(block));
+    return 0;
+}
