@@ -1,4 +1,4 @@
-"""What the three commands of bench/counts share: the command line, the build,
+"""What the four commands of bench/counts share: the command line, the build,
 a run of a program under an allocator, and the files that come out."""
 import argparse
 import datetime
