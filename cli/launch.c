@@ -112,10 +112,10 @@ static bool is_shared_library(const char *path)
     return is;
 }
 
-static void name_library_beside_tool(char path[PATH_MAX])
+void find_beside_tool(char path[PATH_MAX], const char *name)
 {
-    static const char name[] = "libptm.so";
-    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
+    ssize_t length =
+        readlink("/proc/self/exe", path, PATH_MAX - strlen(name) - 1);
     char *last_slash;
 
     require(length > 0, "/proc/self/exe");
@@ -131,7 +131,9 @@ void find_library(char library[PATH_MAX])
     const char *wanted = getenv("PTM_LIBRARY");
 
     if (wanted == NULL || *wanted == '\0') {
-        name_library_beside_tool(beside);
+        find_beside_tool(beside, PTM_INSTALLED_LIBRARY);
+        if (access(beside, F_OK) != 0)
+            find_beside_tool(beside, "libptm.so");
         wanted = beside;
     }
     if (realpath(wanted, library) == NULL)

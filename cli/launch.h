@@ -35,9 +35,13 @@ struct command {
 /* What is left once a subcommand has taken its own options: the command. */
 char **skip_end_of_options(const char *subcommand, char **words);
 
-/* PTM_LIBRARY, or the libptm.so beside the tool; always an absolute path,
+/* PTM_LIBRARY, or the library that was installed with the tool, or, in a build
+ * folder, the libptm.so beside it; always an absolute path,
  * because the command may change its directory and then run others. */
 void find_library(char library[PATH_MAX]);
+
+/* The path of what lies in the tool's folder by that name. */
+void find_beside_tool(char path[PATH_MAX], const char *name);
 
 void find_command(struct command *command, char **words);
 

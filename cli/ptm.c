@@ -2,10 +2,22 @@
  * ptm.c - the tool beside the library: its subcommands and its help.
  *
  *   ptm run       becomes the command, with libptm.so preloaded
+ *   ptm options   shows which options are in force, and where they come from
  *   ptm compare   runs the command under both mallocs and says what each cost
+ *   ptm why       says what the memory of a process is for
+ *   ptm map       draws it
+ *   ptm top       shows all processes under ptm, again and again
+ *   ptm record    runs the command and keeps what it allocated
+ *   ptm replay    does that again, under this malloc or that
  */
 #include "compare.h"
 #include "launch.h"
+#include "map.h"
+#include "options.h"
+#include "record.h"
+#include "replay.h"
+#include "top.h"
+#include "why.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +48,11 @@ static const struct subcommand {
      "      Runs the command with ptm as its malloc. Nothing else changes: it\n"
      "      keeps its terminal, its signals, its process and its exit status.\n"
      "      This is the one for servers and for programs you talk to.\n"},
+    {"options", options,
+     "  ptm options [[--] command [argument...]]\n"
+     "      Shows the options that are in force, each with the place it comes\n"
+     "      from: on stdout for this tool itself, which has no section in\n"
+     "      /etc/ptm.conf; or on stderr for the command, which is then run.\n"},
     {"compare", compare,
      "  ptm compare [-n runs] [--] command [argument...]\n"
      "      Runs the command under the system malloc and under ptm in turn,\n"
@@ -46,6 +63,34 @@ static const struct subcommand {
      "      The command reads nothing and must do the same work in every run.\n"
      "      You see the output of one more run, made first and not counted.\n"
      "      The first run that fails ends it all, with that run's status.\n"},
+    {"why", why,
+     "  ptm why [--json | --prometheus] [--watch] process\n"
+     "  ptm why [--json | --prometheus] --core file\n"
+     "      Says what the memory of a process under ptm is for, or was, by its\n"
+     "      core file: a verdict in one line, then every resident kilobyte in\n"
+     "      one row, then what to do. The process is read, not stopped. With\n"
+     "      --watch: the verdict every two seconds, until interrupted.\n"},
+    {"map", map,
+     "  ptm map [--svg] process [-o file]\n"
+     "  ptm map [--svg] --core file [-o file]\n"
+     "      Draws the heaps page by page, as one file for a browser, with zoom\n"
+     "      and every block's place and size; or as a picture for documents.\n"},
+    {"top", top,
+     "  ptm top [-n rounds] [process...]\n"
+     "      Shows these processes, or all that have the library, every two\n"
+     "      seconds: what their memory is, how fast what is live grows, and\n"
+     "      page faults.\n"},
+    {"record", record,
+     "  ptm record [-o trace] [--] command [argument...]\n"
+     "      Runs the command under ptm and writes down what it allocates and\n"
+     "      frees, sizes and order, not contents; to ptm.trace, or -o. What\n"
+     "      it runs in its turn is not recorded.\n"},
+    {"replay", replay,
+     "  ptm replay [--all] trace\n"
+     "      Does again what the trace says, under the malloc that the tool\n"
+     "      itself runs with (ptm run ptm replay ...); with --all, under the\n"
+     "      system's, ptm, and others that are installed, three times each:\n"
+     "      the least CPU time, and resident memory over the events.\n"},
 };
 
 enum { subcommand_count = sizeof subcommands / sizeof *subcommands };

@@ -42,10 +42,74 @@ struct ptm_hooks {
 
 /*
  * Installs `hooks`, or with NULL takes the installed ones away. The struct is
- * read during later calls and must stay as it is until it is replaced. Calls
- * already on their way in other threads may still reach the old hooks.
+ * copied to memory that nobody can write afterwards. Calls already on their way
+ * in other threads may still reach the old hooks.
  */
 void ptm_set_hooks(const struct ptm_hooks *hooks);
+
+/*
+ * Options that a program brings along: a list as in PTM_OPTIONS, for a program
+ * that defines this symbol:
+ *
+ *     const char ptm_options[] = "arena_max=2,perturb=1";
+ *
+ * They are the weakest: /etc/ptm.conf and the environment override them. In a
+ * program that is not linked with libptm but runs with it preloaded, the symbol
+ * must be in the dynamic symbol table
+ * (-Wl,--export-dynamic-symbol=ptm_options).
+ */
+extern const char ptm_options[];
+
+/*
+ * What the option of this name is set to, and setting it: the strongest of all
+ * places, as mallopt. Most options take effect at once; what depends on the
+ * number of CPUs or of arenas does for arenas to come. Both return 0; ENOENT
+ * when there is no such option; EINVAL when it takes no such value.
+ */
+int ptm_option_get(const char *key, size_t *value);
+int ptm_option_set(const char *key, size_t value);
+
+/*
+ * An arena of the program's own: blocks that lie together, apart from all
+ * others, and can be freed all at once.
+ *
+ * Its blocks are blocks of malloc: free, realloc and malloc_usable_size take
+ * them, in any thread, and a block that realloc moves stays in the arena. They
+ * pass through no thread's cache, so each call takes the arena's lock.
+ *
+ * ptm_arena_create   `limit` is the most bytes that the arena may have from the
+ *                    kernel, in whole pages and with all that it needs itself;
+ * 0 is none. NULL with ENOMEM, also when the program has 128 of them already.
+ * ptm_arena_malloc   NULL with ENOMEM when the limit is reached, and for blocks
+ *                    of 63 MiB and more.
+ * ptm_arena_memalign the same at a multiple of `alignment`, a power of two
+ * (else EINVAL). ptm_arena_bytes    what it has from the kernel now.
+ * ptm_arena_destroy  frees all blocks; its time does not depend on their
+ * number. To use one of them, or the arena, afterwards is an error like the use
+ * of a freed block. NULL is ignored.
+ */
+struct ptm_arena;
+struct ptm_arena *ptm_arena_create(size_t limit);
+void *ptm_arena_malloc(struct ptm_arena *arena, size_t size);
+void *ptm_arena_memalign(struct ptm_arena *arena, size_t alignment,
+                         size_t size);
+size_t ptm_arena_bytes(struct ptm_arena *arena);
+void ptm_arena_destroy(struct ptm_arena *arena);
+
+/*
+ * How many bytes the block at `memory` holds: what malloc_usable_size tells,
+ * but 0 for what is no block of malloc, or was freed. `memory` may be anything.
+ */
+size_t ptm_malloc_size(const void *memory);
+
+/*
+ * Calls `visit` for every block that the program has, with its usable size,
+ * until it returns something else than 0, and returns that, else 0. Locks are
+ * held meanwhile: `visit` must not allocate, free, or wait for a thread that
+ * does. Blocks of other threads may come and go while one arena after the other
+ * is visited.
+ */
+int ptm_visit(int (*visit)(void *memory, size_t size, void *data), void *data);
 
 /*
  * Walks every arena, heap, chunk, bin and direct mapping and checks every

@@ -5,12 +5,17 @@
 #include "arena.h"
 #include "arenas.h"
 #include "fatal.h"
+#include "guard.h"
+#include "harden.h"
 #include "life.h"
 #include "mapped.h"
 #include "options.h"
 #include "os.h"
 #include "owner.h"
+#include "purge.h"
+#include "sweep.h"
 #include "tcache.h"
+#include "zero.h"
 
 /* ---- crimes ------------------------------------------------------------ */
 
@@ -61,6 +66,16 @@ static void verify_mapping(enum mapped_verdict verdict, const void *mem,
     }
 }
 
+/* A block of no bytes that the program hands in is one that is in use. */
+static void verify_zero(const void *mem, bool is_live, const char *where)
+{
+    if (unlikely(!is_live)) {
+        die_of_pointer(mem, where,
+                       where == where_free ? "double free"
+                                           : "use of a freed block");
+    }
+}
+
 /* ---- allocating -------------------------------------------------------- */
 
 /* A request, in the terms of the arenas. */
@@ -76,7 +91,7 @@ static struct request make_request(size_t alignment, size_t bytes)
     struct request request = {
         .bytes = bytes,
         .alignment = alignment,
-        .chunk_size = request_to_chunk_size(bytes),
+        .chunk_size = request_to_chunk_size(harden_request(bytes)),
     };
     if (alignment <= MALLOC_ALIGNMENT &&
         bytes < tcache_limit(&tcache_limits.request)) {
@@ -84,6 +99,16 @@ static struct request make_request(size_t alignment, size_t bytes)
         request.is_cached = true;
     }
     return request;
+}
+
+/* The same for a thread that may have no arena yet, in a process that may not
+ * have read its options, which say what to ask for. */
+static struct request first_request(size_t alignment, size_t bytes)
+{
+    if (unlikely(arenas_thread_is_new())) {
+        life_start_thread();
+    }
+    return make_request(alignment, bytes);
 }
 
 static bool fits_a_heap(const struct request *request)
@@ -168,6 +193,7 @@ static void *allocate_in_arenas(const struct request *request,
     if (likely(arena != NULL)) {
         *zero_from = arena->zero_from;
         ptm_assert(owner_of(mem) == arena->number);
+        arena_note_live(arena);
         arena_release(arena);
     }
     return mem;
@@ -192,15 +218,28 @@ static void *allocate_mapping(const struct request *request,
     return mem;
 }
 
+/* Memory is out: what is kept back is given up. */
+static void release_what_waits(void)
+{
+    mapped_trim();
+    tcache_flush();
+    for (unsigned number = 1; harden_is_on() && number <= arenas_count();
+         number++) {
+        struct arena *arena = arena_numbered(number);
+        if (arena_acquire(arena)) {
+            harden_release(arena);
+            arena_release(arena);
+        }
+    }
+}
+
 /* The block, and where its known zeroes begin. */
 static void *allocate(const struct request *request, const char **zero_from)
 {
     *zero_from = NULL;
     void *mem = NULL;
-    if (unlikely(arenas_thread_is_new())) {
-        life_start_thread();
-    }
     tcache_tick();
+    purge_tick();
     bool may_use_heap = fits_a_heap(request);
     bool tried_mapping = !may_use_heap || wants_mapping(request);
     if (unlikely(tried_mapping)) {
@@ -209,14 +248,16 @@ static void *allocate(const struct request *request, const char **zero_from)
     if (mem == NULL && may_use_heap) {
         mem = allocate_in_arenas(request, zero_from);
         if (unlikely(mem == NULL)) {
-            mapped_trim();
-            tcache_flush();
+            release_what_waits();
             mem = allocate_in_arenas(request, zero_from);
         }
     }
     if (unlikely(mem == NULL) && !tried_mapping &&
         (request->bytes >= os_page_size() || !arenas_any_left())) {
         mem = allocate_mapping(request, zero_from);
+    }
+    if (harden_is_on() && mem != NULL && owner_of(mem) != 0) {
+        harden_mark(mem2chunk(mem), request->bytes);
     }
     return mem;
 }
@@ -242,7 +283,7 @@ static void perturb_freed(void *mem, size_t bytes)
 static void *allocate_and_perturb(size_t alignment, size_t size)
 {
     const char *zero_from;
-    struct request request = make_request(alignment, size);
+    struct request request = first_request(alignment, size);
     void *mem = allocate(&request, &zero_from);
     if (likely(mem != NULL)) {
         perturb_fresh(mem, size);
@@ -250,9 +291,16 @@ static void *allocate_and_perturb(size_t alignment, size_t size)
     return mem;
 }
 
+/* What costs no lock: a block of no bytes, or one of the cache's that is a
+ * little larger. */
+static void *find_near(size_t size)
+{
+    return unlikely(size == 0) ? zero_allocate() : tcache_malloc_near(size);
+}
+
 void *alloc_malloc_beyond_cache(size_t size)
 {
-    void *mem = tcache_malloc_near(size);
+    void *mem = find_near(size);
     return mem != NULL ? mem : allocate_and_perturb(MALLOC_ALIGNMENT, size);
 }
 
@@ -269,6 +317,47 @@ void *alloc_memalign(size_t alignment, size_t size)
     return mem != NULL ? mem : allocate_and_perturb(alignment, size);
 }
 
+/* One block of no cache, whatever its size. */
+static struct chunk *take_chunk_of(struct arena *arena, size_t alignment,
+                                   size_t size)
+{
+    size_t chunk_size = request_to_chunk_size(size);
+    return alignment <= MALLOC_ALIGNMENT
+               ? _int_malloc(arena, chunk_size)
+               : _int_memalign(arena, alignment, chunk_size);
+}
+
+void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size)
+{
+    if (unlikely(arenas_thread_is_new())) {
+        life_start_thread();
+    }
+    if (size >= HEAP_MAX_SIZE || alignment >= HEAP_MAX_SIZE ||
+        !arena_acquire(arena)) {
+        return NULL;
+    }
+    struct request request = {.alignment = alignment,
+                              .chunk_size = request_to_chunk_size(size)};
+    struct chunk *chunk =
+        fits_a_heap(&request) ? take_chunk_of(arena, alignment, size) : NULL;
+    arena_release(arena);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    perturb_fresh(chunk2mem(chunk), size);
+    return chunk2mem(chunk);
+}
+
+/* A block for what is in `mem` and is to move: in the same private arena, or
+ * anywhere. */
+static void *allocate_for_move(const void *mem, size_t size)
+{
+    struct arena *arena = arena_of(mem);
+    return unlikely(arena != NULL && arena->is_private)
+               ? alloc_in_arena(arena, MALLOC_ALIGNMENT, size)
+               : alloc_malloc(size);
+}
+
 /* How many of the first `size` bytes of a block may not be zero. */
 static size_t bytes_to_clear(const char *mem, size_t size,
                              const char *zero_from)
@@ -282,11 +371,11 @@ static size_t bytes_to_clear(const char *mem, size_t size,
 void *alloc_calloc_beyond_cache(size_t size)
 {
     const char *zero_from;
-    void *mem = tcache_malloc_near(size);
+    void *mem = find_near(size);
     if (mem != NULL) {
         return memset(mem, 0, size);
     }
-    struct request request = make_request(MALLOC_ALIGNMENT, size);
+    struct request request = first_request(MALLOC_ALIGNMENT, size);
     mem = allocate(&request, &zero_from);
     return likely(mem != NULL)
                ? memset(mem, 0, bytes_to_clear(mem, size, zero_from))
@@ -305,24 +394,42 @@ void *alloc_calloc(size_t size)
 static void verify_block(const struct arena *arena, const void *mem,
                          const char *where)
 {
-    if (block_run_class(mem) != 0) {
-        object_verify(arena, mem, where);
+    unsigned run_class = block_run_class(mem);
+    if (run_class != 0) {
+        object_verify(arena, run_class, mem, where);
     } else {
         chunk_verify_word(arena, mem2chunk(mem), where);
     }
 }
 
+/* Blocks of the program's own arenas are not hardened. */
+static bool is_hardened(const struct arena *arena)
+{
+    return harden_is_on() && !arena->is_private;
+}
+
+static void free_chunk(struct arena *arena, struct chunk *chunk)
+{
+    if (is_hardened(arena)) {
+        harden_size(arena, chunk, where_free);
+        harden_free(arena, chunk);
+    } else {
+        perturb_freed(chunk2mem(chunk), usable_size_of(chunk_size(chunk)));
+        _int_free(arena, chunk);
+    }
+}
+
 static void free_locked(struct arena *arena, void *mem)
 {
-    if (block_run_class(mem) != 0) {
-        object_verify(arena, mem, where_free);
-        perturb_freed(mem, block_usable_size(mem));
+    unsigned run_class = block_run_class(mem);
+    if (run_class != 0) {
+        object_verify(arena, run_class, mem, where_free);
+        perturb_freed(mem, class_size(run_class));
         object_set_mark(mem);
-        arena_free_objects(arena, block_run_class(mem), &mem, 1, where_free);
+        arena_free_objects(arena, run_class, &mem, 1, where_free);
     } else {
         chunk_verify(arena, mem2chunk(mem), where_free);
-        perturb_freed(mem, block_usable_size(mem));
-        _int_free(arena, mem2chunk(mem));
+        free_chunk(arena, mem2chunk(mem));
     }
 }
 
@@ -331,8 +438,10 @@ static void free_in_arena(struct arena *arena, void *mem)
 {
     if (likely(arena_acquire(arena))) {
         free_locked(arena, mem);
+        sweep_excess(arena);
         arena_release(arena);
     }
+    purge_tick();
 }
 
 /* Whether blocks like this are cached now. */
@@ -354,7 +463,23 @@ static bool free_into_cache(struct arena *arena, void *mem)
     verify_block(arena, mem, where_free);
     tcache_tick();
     tcache_overflow(mem);
+    purge_tick();
     return true;
+}
+
+/* What no arena has: a block of no bytes, a guarded one, or a mapping. */
+static void free_elsewhere(void *mem)
+{
+    if (guard_contains(mem)) {
+        guard_free(mem, (struct guard_call){0});
+        return;
+    }
+    if (zero_contains(mem)) {
+        verify_zero(mem, zero_free(mem), where_free);
+    } else {
+        verify_mapping(mapped_free(mem2chunk(mem)), mem, where_free);
+        purge_tick();
+    }
 }
 
 void alloc_free_beyond_cache(void *mem)
@@ -374,7 +499,7 @@ void alloc_free_beyond_cache(void *mem)
     if (likely(arena != NULL)) {
         free_in_arena(arena, mem);
     } else {
-        verify_mapping(mapped_free(mem2chunk(mem)), mem, where_free);
+        free_elsewhere(mem);
     }
 }
 
@@ -385,18 +510,50 @@ void alloc_free(void *mem)
     }
 }
 
+/* Of a block that the program hands in to `where`, after it has proven to be
+ * one. */
+static size_t verified_usable_size(const void *mem, const char *where)
+{
+    verify_alignment(mem, where);
+    const struct arena *arena = arena_of(mem);
+    size_t usable = 0;
+    if (likely(arena != NULL)) {
+        verify_block(arena, mem, where);
+        return is_hardened(arena) && block_run_class(mem) == 0
+                   ? harden_size(arena, mem2chunk(mem), where)
+                   : block_usable_size(mem);
+    }
+    if (zero_contains(mem)) {
+        verify_zero(mem, zero_is_live(mem), where);
+        return 0;
+    }
+    if (guard_contains(mem)) {
+        return guard_usable_size(mem, where);
+    }
+    verify_mapping(mapped_usable_size(mem2chunk(mem), &usable), mem, where);
+    return usable;
+}
+
 size_t alloc_usable_size(const void *mem)
 {
-    verify_alignment(mem, where_usable_size);
-    const struct arena *arena = arena_of(mem);
-    if (likely(arena != NULL)) {
-        verify_block(arena, mem, where_usable_size);
-        return block_usable_size(mem);
+    return verified_usable_size(mem, where_usable_size);
+}
+
+/* A block may hold more than it was asked for, and much more when realloc has
+ * made it smaller while memory was out: so only a size that it cannot hold
+ * tells of a mistake. */
+void alloc_verify_size(const void *mem, size_t size)
+{
+    size_t usable = verified_usable_size(mem, where_free);
+    if (unlikely(size > usable)) {
+        fatal_crime(&(struct crime){
+            .where = where_free,
+            .what = "block of another size",
+            .address = mem,
+            .size = usable,
+            .arena = owner_of(mem),
+        });
     }
-    size_t usable = 0;
-    verify_mapping(mapped_usable_size(mem2chunk(mem), &usable), mem,
-                   where_usable_size);
-    return usable;
 }
 
 /* ---- resizing ---------------------------------------------------------- */
@@ -406,6 +563,9 @@ size_t alloc_usable_size(const void *mem)
 static size_t with_slack(size_t usable, size_t size)
 {
     size_t more = usable + usable / REALLOC_SLACK_SHARE;
+    if (harden_is_on()) {
+        return size;
+    }
     return size > usable && size < more &&
                    more < option_get(OPTION_MMAP_THRESHOLD)
                ? more
@@ -416,9 +576,9 @@ static size_t with_slack(size_t usable, size_t size)
 static void *move_block(void *mem, size_t usable, size_t size)
 {
     size_t wanted = with_slack(usable, size);
-    void *moved = alloc_malloc(wanted);
+    void *moved = allocate_for_move(mem, wanted);
     if (unlikely(moved == NULL) && wanted > size) {
-        moved = alloc_malloc(size);
+        moved = allocate_for_move(mem, size);
     }
     if (moved != NULL) {
         memcpy(moved, mem, min_size(usable, size));
@@ -440,18 +600,21 @@ static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
     chunk_verify(arena, chunk, where_realloc);
     size_t usable = usable_size_of(chunk_size(chunk));
     size_t wanted = request_to_chunk_size(with_slack(usable, size));
-    bool may_stay = size <= usable || !wants_mapping(&request);
+    bool may_stay =
+        size <= usable || arena->is_private || !wants_mapping(&request);
     bool done = may_stay && _int_resize(arena, chunk, request.chunk_size,
                                         min_size(wanted, CHUNK_SIZE_MAX));
+    sweep_excess(arena);
     arena_release(arena);
     return done;
 }
 
 /* Not too small, nor much too large. */
-static void *realloc_object(const struct arena *arena, void *mem, size_t size)
+static void *realloc_object(const struct arena *arena, unsigned run_class,
+                            void *mem, size_t size)
 {
-    object_verify(arena, mem, where_realloc);
-    size_t usable = block_usable_size(mem);
+    object_verify(arena, run_class, mem, where_realloc);
+    size_t usable = class_size(run_class);
     if (size <= usable && 2 * size > usable) {
         return mem;
     }
@@ -467,17 +630,24 @@ static void *resize_by_moving(const struct arena *arena, struct chunk *chunk,
 {
     size_t usable = usable_size_of(chunk_size(chunk));
     if (min_size(usable, size) > REALLOC_COPY_MAX ||
-        size >= tcache_limit(&tcache_limits.request) ||
+        size >= tcache_limit(&tcache_limits.request) || arena->is_private ||
         !chunk_next_looks_sound(arena, chunk)) {
         return NULL;
     }
     return move_block(chunk2mem(chunk), usable, size);
 }
 
-static void *realloc_mapped(void *mem, size_t size)
+static void *realloc_elsewhere(void *mem, size_t size)
 {
     struct chunk *chunk = mem2chunk(mem);
     size_t usable = 0;
+    if (zero_contains(mem)) {
+        verify_zero(mem, zero_is_live(mem), where_realloc);
+        return move_block(mem, 0, size);
+    }
+    if (guard_contains(mem)) {
+        return move_block(mem, guard_usable_size(mem, where_realloc), size);
+    }
     verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
     if (mapped_resize(&chunk, size) == MAPPED_OK) {
         return chunk2mem(chunk);
@@ -492,13 +662,17 @@ void *alloc_realloc(void *mem, size_t size)
     verify_alignment(mem, where_realloc);
     struct arena *arena = arena_of(mem);
     if (unlikely(arena == NULL)) {
-        return realloc_mapped(mem, size);
+        return realloc_elsewhere(mem, size);
     }
-    if (block_run_class(mem) != 0) {
-        return realloc_object(arena, mem, size);
+    unsigned run_class = block_run_class(mem);
+    if (run_class != 0) {
+        return realloc_object(arena, run_class, mem, size);
     }
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
+    if (is_hardened(arena)) {
+        return move_block(mem, harden_size(arena, chunk, where_realloc), size);
+    }
     void *moved = resize_by_moving(arena, chunk, size);
     if (moved != NULL) {
         return moved;

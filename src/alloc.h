@@ -21,6 +21,8 @@
 
 #include "base.h"
 
+struct arena;
+
 /* All want size <= PTRDIFF_MAX. */
 void *alloc_malloc(size_t size);
 void *alloc_calloc(size_t size);
@@ -32,6 +34,10 @@ void *alloc_calloc_beyond_cache(size_t size);
 /* `alignment` is a power of two above 16. */
 void *alloc_memalign(size_t alignment, size_t size);
 
+/* A block of this very arena, of at least 16 bytes alignment. NULL when it has
+ * none left, or was lost in a fork. */
+void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size);
+
 /* `mem` is not NULL and `size` is not 0. NULL: `mem` is as it was. */
 void *alloc_realloc(void *mem, size_t size);
 
@@ -40,5 +46,8 @@ void alloc_free(void *mem);
 /* The same after tcache_free and tcache_free_remote have said no. */
 void alloc_free_beyond_cache(void *mem);
 size_t alloc_usable_size(const void *mem);
+
+/* Ends the program unless the block may have been asked for with this size. */
+void alloc_verify_size(const void *mem, size_t size);
 
 #endif

@@ -85,10 +85,9 @@ void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
     }
 }
 
-void object_verify(const struct arena *arena, const void *mem,
-                   const char *where)
+void object_verify(const struct arena *arena, unsigned size_class,
+                   const void *mem, const char *where)
 {
-    unsigned size_class = block_run_class(mem);
     if (unlikely(!run_has_object_at(size_class, mem))) {
         die_of_object(arena, size_class, mem, where,
                       "not the start of a block");
@@ -179,14 +178,6 @@ static void count_system_bytes(struct arena *arena, size_t added)
         max_size(arena->max_system_bytes, arena->system_bytes);
 }
 
-/* With the program or in caches. */
-static size_t live_bytes(const struct arena *arena)
-{
-    size_t in_runs = arena->runs.free_bytes + arena->runs.spares * RUN_SIZE;
-    return arena->system_bytes - arena->bins.bytes - arena_top_size(arena) -
-           in_runs;
-}
-
 /* A free chunk that is in no bin yet gets its footer and its bin; the chunk
  * behind it learns that it is free. */
 static void put_in_bin(struct arena *arena, struct chunk *chunk)
@@ -194,6 +185,24 @@ static void put_in_bin(struct arena *arena, struct chunk *chunk)
     chunk_set_footer(chunk);
     chunk_clear_prev_inuse(chunk_next(chunk));
     bins_insert(&arena->bins, chunk);
+    if (chunk_size(chunk) >= LARGE_FREE_MIN) {
+        struct heap *heap = heap_for_ptr(chunk);
+        pages_add_chunk(&heap->pages, heap_place(heap, chunk));
+    }
+}
+
+static void note_out_of_bin(const struct chunk *chunk)
+{
+    if (chunk_size(chunk) >= LARGE_FREE_MIN) {
+        struct heap *heap = heap_for_ptr(chunk);
+        pages_remove_chunk(&heap->pages, heap_place(heap, chunk));
+    }
+}
+
+static void take_out_of_bin(struct arena *arena, struct chunk *chunk)
+{
+    bins_remove(&arena->bins, chunk);
+    note_out_of_bin(chunk);
 }
 
 /* Top ends where its heap does; a closed heap ends with a fence. What top has
@@ -233,19 +242,40 @@ static void link_heap(struct arena *arena, struct heap *heap)
     arena->heap_count++;
 }
 
-/* The heap that was between these two is no more. */
-static void close_gap(struct arena *arena, struct heap *previous,
-                      struct heap *next)
+/* Who stands at the heap moves on. */
+static void unlink_heap(struct arena *arena, const struct heap *heap)
 {
-    if (next != NULL) {
-        next->previous = previous;
+    for (int kind = 0; kind < SWEEP_KINDS; kind++) {
+        struct sweep *sweep = &arena->sweeps.of[kind];
+        if (sweep->heap == heap) {
+            sweep->heap = heap->next;
+            sweep->page = 0;
+            sweep->place = 0;
+        }
     }
-    if (previous != NULL) {
-        previous->next = next;
+    if (heap->next != NULL) {
+        heap->next->previous = heap->previous;
+    }
+    if (heap->previous != NULL) {
+        heap->previous->next = heap->next;
     } else {
-        arena->heaps = next;
+        arena->heaps = heap->next;
     }
     arena->heap_count--;
+}
+
+/* Where it was. */
+static void relink_heap(struct arena *arena, struct heap *heap)
+{
+    if (heap->next != NULL) {
+        heap->next->previous = heap;
+    }
+    if (heap->previous != NULL) {
+        heap->previous->next = heap;
+    } else {
+        arena->heaps = heap;
+    }
+    arena->heap_count++;
 }
 
 /* How much to ask the kernel for beyond what is needed: system calls become
@@ -258,12 +288,24 @@ static size_t growth(const struct arena *arena, size_t need)
            min_size(option_get(OPTION_TOP_PAD), HEAP_MAX_SIZE);
 }
 
+/* How many bytes more the arena may have; whole pages. */
+static size_t allowance(const struct arena *arena)
+{
+    if (likely(arena->limit == 0)) {
+        return SIZE_MAX;
+    }
+    size_t left = arena->limit - min_size(arena->limit, arena->system_bytes);
+    return round_down(left, os_page_size());
+}
+
 static bool grow_top(struct arena *arena, size_t size)
 {
     struct heap *heap = heap_for_ptr(arena->top);
     size_t need = size - chunk_size(arena->top);
     size_t before = heap->committed;
-    if (!heap_grow(heap, need, growth(arena, need))) {
+    size_t most = allowance(arena);
+    if (need > most ||
+        !heap_grow(heap, need, min_size(growth(arena, need), most))) {
         return false;
     }
     size_t added = heap->committed - before;
@@ -272,16 +314,9 @@ static bool grow_top(struct arena *arena, size_t size)
     return true;
 }
 
-static bool add_heap(struct arena *arena, size_t size)
+/* A heap without blocks: all of it is top. */
+static void adopt_heap(struct arena *arena, struct heap *heap)
 {
-    if (size > CHUNK_SIZE_MAX) {
-        return false;
-    }
-    struct heap *heap =
-        heap_create(arena, arena->number, size, growth(arena, size));
-    if (heap == NULL) {
-        return false;
-    }
     if (arena->top != NULL) {
         close_top(arena);
     }
@@ -292,6 +327,23 @@ static bool add_heap(struct arena *arena, size_t size)
                    arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
     heap_note_touched(heap, chunk2mem(top));
     arena->top = top;
+}
+
+static bool add_heap(struct arena *arena, size_t size)
+{
+    if (size > CHUNK_SIZE_MAX) {
+        return false;
+    }
+    size_t most = allowance(arena);
+    if (size + HEAP_HEADER_SIZE > most) {
+        return false;
+    }
+    struct heap *heap = heap_create(arena, arena->number, size,
+                                    min_size(growth(arena, size), most));
+    if (heap == NULL) {
+        return false;
+    }
+    adopt_heap(arena, heap);
     return true;
 }
 
@@ -319,17 +371,25 @@ static bool ensure_top(struct arena *arena, size_t size)
     return add_heap(arena, size);
 }
 
-/* Returns an empty heap, whose one free chunk is in no bin; false when the
- * kernel refuses, and the chunk is then to be put in a bin after all. */
-static bool release_heap(struct arena *arena, struct heap *heap)
+bool arena_has_empty_heap(const struct chunk *chunk)
 {
+    const struct heap *heap = heap_for_ptr(chunk);
+    return chunk == heap_first_chunk(heap) &&
+           is_fence(heap, chunk_next(chunk)) && heap_is_whole(heap);
+}
+
+bool arena_release_heap(struct arena *arena, struct chunk *chunk)
+{
+    struct heap *heap = heap_for_ptr(chunk);
     size_t committed = heap->committed;
-    struct heap *previous = heap->previous;
-    struct heap *next = heap->next;
-    if (!heap_is_whole(heap) || !heap_destroy(heap)) {
+    ptm_assert(arena_has_empty_heap(chunk));
+    take_out_of_bin(arena, chunk);
+    unlink_heap(arena, heap);
+    if (!heap_destroy(heap)) {
+        relink_heap(arena, heap);
+        put_in_bin(arena, chunk);
         return false;
     }
-    close_gap(arena, previous, next);
     arena->system_bytes -= committed;
     return true;
 }
@@ -374,32 +434,25 @@ static struct chunk *carve_top(struct arena *arena, size_t size)
 
 /* ---- giving back ----------------------------------------------------- */
 
-static void trim_top(struct arena *arena, size_t pad)
+size_t arena_trim_top(struct arena *arena, size_t pad)
 {
-    struct heap *heap = heap_for_ptr(arena->top);
-    if (pad >= chunk_size(arena->top) - MIN_CHUNK_SIZE) {
-        return;
+    if (arena->top == NULL || pad >= chunk_size(arena->top) - MIN_CHUNK_SIZE) {
+        return 0;
     }
+    struct heap *heap = heap_for_ptr(arena->top);
     size_t released =
         heap_shrink(heap, (char *)arena->top + MIN_CHUNK_SIZE + pad);
     chunk_resize(arena->top, chunk_size(arena->top) - released);
     arena->system_bytes -= released;
+    return released;
 }
 
-/* Top has grown by a free; if much of it was touched, the kernel gets it. How
- * much is much grows with what the arena holds, so that a program whose
- * demand swings does not pay for it with page faults each time. */
-static void trim_large_top(struct arena *arena)
+/* The bytes [from, to) of a chunk, and what is behind it, were written to. */
+static void note_freed(const struct chunk *chunk, size_t from, size_t to)
 {
-    size_t threshold = option_get(OPTION_TRIM_THRESHOLD);
-    char *touched = heap_touched_end(heap_for_ptr(arena->top));
-    size_t dirty = (size_t)(touched - (char *)arena->top);
-    if (likely(dirty < threshold)) {
-        return;
-    }
-    if (dirty - threshold >= live_bytes(arena) / TRIM_LIVE_SHARE) {
-        trim_top(arena, option_get(OPTION_TOP_PAD));
-    }
+    struct heap *heap = heap_for_ptr(chunk);
+    size_t place = heap_place(heap, chunk);
+    pages_note_freed(&heap->pages, place + from, place + to);
 }
 
 static struct chunk *merge_previous(struct arena *arena, struct chunk *chunk)
@@ -408,7 +461,7 @@ static struct chunk *merge_previous(struct arena *arena, struct chunk *chunk)
         return chunk;
     }
     struct chunk *previous = verified_previous(arena, chunk);
-    bins_remove(&arena->bins, previous);
+    take_out_of_bin(arena, previous);
     chunk_resize(previous, chunk_size(previous) + chunk_size(chunk));
     return previous;
 }
@@ -420,33 +473,33 @@ static void merge_next(struct arena *arena, struct chunk *chunk)
         chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
         arena->top = chunk;
     } else if (chunk_is_free(next)) {
-        bins_remove(&arena->bins, next);
+        take_out_of_bin(arena, next);
         chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
     }
 }
 
-static bool fills_its_heap(const struct chunk *chunk)
+static void note_bytes_freed(struct arena *arena, size_t bytes)
 {
-    const struct heap *heap = heap_for_ptr(chunk);
-    return chunk == heap_first_chunk(heap) && is_fence(heap, chunk_next(chunk));
+    size_t freed = arena->sweeps.freed + bytes;
+    __atomic_store_n(&arena->sweeps.freed, freed, __ATOMIC_RELAXED);
 }
 
-/* The header of a chunk that is merged into the one before keeps F, so that
+/* What is behind the chunk may be merged with it: its header and its links are
+ * garbage then.
+ *
+ * The header of a chunk that is merged into the one before keeps F, so that
  * a second free of it is recognised until its memory is used again. */
 void _int_free(struct arena *arena, struct chunk *chunk)
 {
+    size_t size = chunk_size(chunk);
+    note_bytes_freed(arena, size);
+    note_freed(chunk, 0, size + MIN_CHUNK_SIZE);
     chunk_mark_free(chunk);
     chunk = merge_previous(arena, chunk);
     merge_next(arena, chunk);
-    if (chunk == arena->top) {
-        trim_large_top(arena);
-        return;
+    if (chunk != arena->top) {
+        put_in_bin(arena, chunk);
     }
-    if (unlikely(fills_its_heap(chunk)) &&
-        release_heap(arena, heap_for_ptr(chunk))) {
-        return;
-    }
-    put_in_bin(arena, chunk);
 }
 
 /* ---- cutting chunks in use -------------------------------------------- */
@@ -520,61 +573,157 @@ static bool is_replaced_by_runs(const struct arena *arena, unsigned chunk_class)
            arena_has_run_class(arena, run_class - 1);
 }
 
-/* A chunk in use of 16 KiB at a multiple of them, but for its header. */
-static struct chunk *take_page(struct arena *arena)
+/* How far behind `chunk` one begins whose mem is at a multiple of RUN_SIZE, and
+ * before which there is either nothing or room for a chunk. */
+static size_t way_to_span(const struct chunk *chunk)
 {
-    struct chunk *chunk = bins_take_aligned(&arena->bins, RUN_SIZE, RUN_SIZE);
-    if (chunk == NULL) {
-        return _int_memalign(arena, RUN_SIZE, RUN_SIZE);
-    }
-    chunk_set_prev_inuse(chunk_next(chunk));
-    chunk_mark_inuse(chunk);
-    return cut_aligned(arena, chunk, RUN_SIZE, RUN_SIZE);
+    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
+    size_t way = round_up(mem, RUN_SIZE) - mem;
+    return way == 0 || way >= MIN_CHUNK_SIZE ? way : way + RUN_SIZE;
 }
 
-/* The first object of a run lies where the memory of its chunk does. So the
- * chunk of a spare is CACHED: who frees that object again is not taken for one
- * who frees the chunk. */
-static void retire_run(struct arena *arena, struct run *run)
+/* Out of a free chunk that is in no bin, and has room. What is left goes back,
+ * and nothing of it counts as written to. */
+static struct chunk *cut_span(struct arena *arena, struct chunk *chunk,
+                              size_t size)
 {
-    chunk_flip_cached(mem2chunk(run->start));
-    heap_set_run_class(heap_for_ptr(run->start), run->start, 0);
-    run_retire(&arena->runs, run);
+    size_t way = way_to_span(chunk);
+    note_out_of_bin(chunk);
+    split_off_free(arena, chunk, way + size);
+    if (way == 0) {
+        chunk_mark_inuse(chunk);
+        return chunk;
+    }
+    struct chunk *span = chunk_at(chunk, way);
+    chunk_set_head(span, chunk_size(chunk) - way, arena->flags);
+    chunk_resize(chunk, way);
+    put_in_bin(arena, chunk);
+    return span;
 }
 
-/* A new run of a spare's memory, or of a new chunk's. */
-static bool add_run(struct arena *arena, unsigned size_class)
+/* Out of top, which has room. */
+static struct chunk *carve_span(struct arena *arena, size_t size)
 {
-    struct run *run = run_take_spare(&arena->runs);
-    if (run != NULL) {
-        heap_set_run_class(heap_for_ptr(run->start), run->start, size_class);
-        chunk_flip_cached(mem2chunk(run->start));
-        run_begin(&arena->runs, run, run->start, size_class);
-        return true;
+    verify_top(arena);
+    size_t way = way_to_span(arena->top);
+    struct chunk *chunk = carve_top(arena, way + size);
+    if (way == 0) {
+        return chunk;
     }
-    struct chunk *chunk = take_page(arena);
+    struct chunk *span = split_in_use(arena, chunk, way);
+    _int_free(arena, chunk);
+    return span;
+}
+
+/* A chunk in use whose mem is at a multiple of RUN_SIZE, of so many pages; or
+ * of fewer, as long as these are there. */
+static struct chunk *take_span(struct arena *arena, unsigned *pages)
+{
+    size_t size = *pages * RUN_SIZE;
+    for (unsigned fewer = *pages; fewer > 0; fewer /= 2) {
+        struct chunk *chunk =
+            bins_take_aligned(&arena->bins, fewer * RUN_SIZE, RUN_SIZE);
+        if (chunk != NULL) {
+            *pages = fewer;
+            return cut_span(arena, chunk, fewer * RUN_SIZE);
+        }
+    }
+    if (arena_top_size(arena) >= size + 2 * RUN_SIZE) {
+        return carve_span(arena, size);
+    }
+    return _int_memalign(arena, RUN_SIZE, size);
+}
+
+/* Large ones for who has many runs. */
+static unsigned pages_of_next_span(const struct arena *arena)
+{
+    size_t pages = arena->runs.count / RUN_SPAN_SHARE;
+    return pages > 0 ? 1u << min_size(highest_bit(pages), RUN_SPAN_SHIFT) : 1;
+}
+
+/* What a new span has in memory from before is as if it had just been given
+ * back: it may be long before a page of it is used. The first and the last
+ * quarter, which the chunks on either side have marked, say nothing. */
+static void note_garbage(struct heap *heap, char *start, unsigned pages)
+{
+    for (unsigned i = 0; i < pages; i++) {
+        size_t place = heap_place(heap, start + i * RUN_SIZE);
+        size_t before = i == 0 ? RUN_QUARTER : 0;
+        size_t behind = i + 1 == pages ? RUN_QUARTER : 0;
+        struct span_of_pages page = {place + before, place + RUN_SIZE - behind};
+        struct span_of_pages dirty = pages_next_dirty(&heap->pages, page, true);
+        if (dirty.from < dirty.to) {
+            heap_note_given(heap, start + i * RUN_SIZE);
+        }
+    }
+}
+
+static bool add_span(struct arena *arena)
+{
+    unsigned pages = pages_of_next_span(arena);
+    struct chunk *chunk = take_span(arena, &pages);
+    if (chunk == NULL && pages > 1) {
+        /* There may be room for one. */
+        pages = 1;
+        chunk = take_span(arena, &pages);
+    }
     if (chunk == NULL) {
         return false;
     }
-    void *start = chunk2mem(chunk);
+    char *start = chunk2mem(chunk);
     struct heap *heap = heap_for_ptr(start);
     if (!heap_prepare_runs(heap)) {
         _int_free(arena, chunk);
         return false;
     }
-    heap_set_run_class(heap, start, size_class);
-    run_begin(&arena->runs, heap_run_of(start), start, size_class);
+    chunk_flip_cached(chunk);
+    run_add_span(&arena->runs, heap_run_of(start),
+                 &heap->page_class[heap_page_of(start)], start, pages);
+    note_garbage(heap, start, pages);
     return true;
 }
 
-static void free_spares(struct arena *arena, size_t keep)
+static bool add_run(struct arena *arena, unsigned size_class)
 {
-    while (arena->runs.spares > keep) {
-        struct chunk *chunk = mem2chunk(run_take_spare(&arena->runs)->start);
+    if (arena->runs.spares == 0 && !add_span(arena)) {
+        return false;
+    }
+    struct run *run = run_take_spare(&arena->runs);
+    run_begin(&arena->runs, run, size_class);
+    return true;
+}
+
+/* A CACHED block is believed as little as one that the program hands in. */
+void arena_verify_cached(const struct arena *arena, const struct chunk *chunk)
+{
+    uint32_t low = chunk_low(chunk);
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
+    if (unlikely(!low_is_plausible(low, arena->flags) ||
+                 word_size(low) >= heap_committed(heap) - offset ||
+                 !chunk_is_cached(chunk))) {
+        die_of_word(arena, chunk, "heap");
+    }
+}
+
+/* Of those that are empty all but so many pages go back to the heap. */
+static void free_spans(struct arena *arena, size_t keep)
+{
+    while (arena->runs.empty_pages > keep) {
+        struct run *first = run_take_empty_span(&arena->runs);
+        struct chunk *chunk = mem2chunk(first->start);
+        arena_verify_cached(arena, chunk);
         chunk_flip_cached(chunk);
         chunk_verify(arena, chunk, "heap");
+        heap_forget_given(heap_for_ptr(first->start), first->start,
+                          chunk_size(chunk) / RUN_SIZE);
         _int_free(arena, chunk);
     }
+}
+
+void arena_free_empty_spans(struct arena *arena)
+{
+    free_spans(arena, 0);
 }
 
 /* The run has so few or so many free objects that it changes its place. */
@@ -584,8 +733,8 @@ static PTM_NOINLINE void settle_run(struct arena *arena, struct run *run)
         run_settle(&arena->runs, run);
         return;
     }
-    retire_run(arena, run);
-    free_spares(arena, RUN_SPARES + arena->runs.count / RUN_SPARE_SHARE);
+    run_retire(&arena->runs, run);
+    free_spans(arena, RUN_SPARES + arena->runs.count / RUN_SPARE_SHARE);
 }
 
 /* One that has come back before may lie in what is no run any more, or where
@@ -607,12 +756,14 @@ void arena_free_objects(struct arena *arena, unsigned size_class,
                         void *const *mems, size_t count, const char *where)
 {
     run_count_returned(&arena->runs, size_class, count);
+    note_bytes_freed(arena, count * class_size(size_class));
     for (size_t i = 0; i < count; i++) {
         verify_returned(arena, size_class, mems[i], where);
         struct run *run = heap_run_of(mems[i]);
         if (unlikely(!run_give(run, size_class, mems[i]))) {
             die_of_object(arena, size_class, mems[i], where, "double free");
         }
+        heap_note_given(heap_for_ptr(mems[i]), mems[i]);
         if (unlikely(run_is_unsettled(run))) {
             settle_run(arena, run);
         }
@@ -631,23 +782,17 @@ static size_t take_objects(struct arena *arena, unsigned size_class,
 
 /* ---- depot ------------------------------------------------------------- */
 
-/* A CACHED block is believed as little as one that the program hands in. */
-static void verify_cached(const struct arena *arena, const struct chunk *chunk)
+void chunk_verify_free(const struct arena *arena, const struct chunk *chunk)
 {
-    uint32_t low = chunk_low(chunk);
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    if (unlikely(!low_is_plausible(low, arena->flags) ||
-                 word_size(low) >= heap_committed(heap) - offset ||
-                 !chunk_is_cached(chunk))) {
+    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
         die_of_word(arena, chunk, "heap");
     }
 }
 
-static void free_cached_chunk(struct arena *arena, void *mem)
+void arena_free_cached(struct arena *arena, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
-    verify_cached(arena, chunk);
+    arena_verify_cached(arena, chunk);
     if (unlikely(!next_header_is_sound(arena, chunk_next(chunk)))) {
         die(arena, chunk, "heap", "destroyed size word after the block");
     }
@@ -662,7 +807,7 @@ static void free_cached(struct arena *arena, unsigned size_class,
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        free_cached_chunk(arena, mems[i]);
+        arena_free_cached(arena, mems[i]);
     }
 }
 
@@ -688,7 +833,8 @@ bool arena_free_depot(struct arena *arena, size_t most)
  * must fall with them. */
 static void keep_depot_small(struct arena *arena)
 {
-    size_t most = max_size(DEPOT_BYTES, live_bytes(arena) / DEPOT_LIVE_SHARE);
+    size_t most =
+        max_size(DEPOT_BYTES, arena_live_bytes(arena) / DEPOT_LIVE_SHARE);
     if (unlikely(arena->depot.bytes > most)) {
         arena_free_depot(arena, 2 * SLOW_STEP);
     }
@@ -781,7 +927,44 @@ void arena_sort_arrivals(struct arena *arena, size_t most)
     }
 }
 
+bool arena_shed_depot(struct arena *arena)
+{
+    struct depot *depot = &arena->depot;
+    arena_sort_arrivals(arena, SLOW_STEP);
+    free_spans(arena, 0);
+    size_t idle = depot->low;
+    arena_free_depot(arena, min_size(idle, SLOW_STEP));
+    depot->low = idle - min_size(idle, SLOW_STEP);
+    if (depot->low > 0 || arena->arrivals != NULL) {
+        return true;
+    }
+    depot->low = depot->blocks;
+    return false;
+}
+
 /* ---- taking, seen from above ------------------------------------------- */
+
+/* Where the first `size` bytes of a free chunk, which is in no bin, are zero
+ * to their end. Only whole pages inside of the chunk are known. */
+static void note_zeroes(struct arena *arena, const struct chunk *chunk,
+                        size_t size)
+{
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t place = heap_place(heap, chunk);
+    size_t end = place + size + sizeof(size_t);
+    struct span_of_pages span = {
+        .from = round_up(place + MIN_CHUNK_SIZE, PAGES_SIZE),
+        .to = round_up(end, PAGES_SIZE),
+    };
+    arena->zero_from = NULL;
+    if (span.from >= span.to || span.to > place + chunk_size(chunk)) {
+        return;
+    }
+    size_t from = pages_clean_from(&heap->pages, span);
+    if (from < end) {
+        arena->zero_from = (const char *)heap + from;
+    }
+}
 
 /* A chunk in use of `size` bytes, or as many times that, up to `most`, as the
  * free chunk has that serves. */
@@ -790,7 +973,8 @@ static struct chunk *take_many_from_bins(struct arena *arena, size_t size,
 {
     struct chunk *chunk = bins_take(&arena->bins, size);
     if (chunk != NULL) {
-        arena->zero_from = NULL;
+        note_out_of_bin(chunk);
+        note_zeroes(arena, chunk, size);
         if (most > 1) {
             size *= min_size(chunk_size(chunk) / size, most);
         }
@@ -829,7 +1013,7 @@ static struct chunk *take_after_reclaiming(struct arena *arena, size_t size)
 {
     arena_sort_arrivals(arena, SIZE_MAX);
     arena_free_depot(arena, SIZE_MAX);
-    free_spares(arena, 0);
+    free_spans(arena, 0);
     struct chunk *chunk = take_from_bins(arena, size);
     return chunk != NULL ? chunk : take_from_top(arena, size);
 }
@@ -946,7 +1130,7 @@ static bool grow_into_free(struct arena *arena, struct chunk *chunk,
     if (both < size) {
         return false;
     }
-    bins_remove(&arena->bins, next);
+    take_out_of_bin(arena, next);
     chunk_resize(chunk, both);
     split_off_free(arena, chunk, min_size(both, wanted));
     return true;
@@ -967,37 +1151,39 @@ bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size,
     return chunk_is_free(next) &&
            grow_into_free(arena, chunk, next, size, wanted);
 }
+/* ---- emptying ---------------------------------------------------------- */
 
-/* ---- trimming on request --------------------------------------------- */
-
-/* The whole pages between a free chunk's links and its footer. */
-static bool purge_chunk(struct arena *arena, const struct chunk *chunk)
+/* Forgets all blocks and heaps. No thread's cache has blocks of this arena, and
+ * nobody sends it any. */
+static void forget_everything(struct arena *arena)
 {
-    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
-        die_of_word(arena, chunk, "heap");
-    }
-    size_t page = os_page_size();
-    uintptr_t start = round_up((uintptr_t)(chunk + 1), page);
-    uintptr_t end = round_down((uintptr_t)chunk_next(chunk), page);
-    return start < end && os_purge((void *)start, end - start);
+    ptm_assert(arena->runs.spares == 0 && arena->runs.count == 0);
+    arena->top = NULL;
+    arena->heaps = NULL;
+    arena->heap_count = 0;
+    arena->system_bytes = 0;
+    arena->zero_from = NULL;
+    arena->bins = (struct bins){.owner = arena->number};
+    arena->sweeps = (struct sweeps){.freed = arena->sweeps.freed};
 }
 
-bool arena_trim(struct arena *arena, size_t pad)
+/* What cannot be unmapped stays, as a heap without blocks. */
+void arena_empty(struct arena *arena)
 {
-    bool any = false;
-    unsigned position = 0;
-    free_spares(arena, 0);
-    struct chunk *chunk = bins_first_from(&arena->bins, &position);
-    for (; chunk != NULL;
-         position++, chunk = bins_first_from(&arena->bins, &position)) {
-        for (; chunk != NULL; chunk = chunk_next_free(chunk)) {
-            any |= purge_chunk(arena, chunk);
+    struct heap *heap = arena->heaps;
+    ptm_assert(arena->is_private && arena->depot.blocks == 0);
+    forget_everything(arena);
+    while (heap != NULL) {
+        struct heap *next = heap->next;
+        if (!heap_is_whole(heap) || !heap_destroy(heap)) {
+            heap->next = NULL;
+            heap->previous = NULL;
+            heap->touched = heap->committed;
+            heap->pages = (struct pages){0};
+            pages_note_freed(&heap->pages, 0, heap->touched);
+            adopt_heap(arena, heap);
         }
+        heap = next;
     }
-    if (arena->top != NULL) {
-        size_t before = arena->system_bytes;
-        trim_top(arena, pad);
-        any |= arena->system_bytes < before;
-    }
-    return any;
+    arena_trim_top(arena, 0);
 }

@@ -15,13 +15,12 @@
  * runs off the end.
  *
  * No two free chunks are neighbours: freeing merges with what lies on either
- * side. A heap that is one single free chunk goes back to the kernel, unless
- * it is the one that top is in.
+ * side. When memory goes back to the kernel is for sweep.h to say.
  *
  * Small requests are served from runs (run.h) once there is some demand for
- * their size: chunks in use of 16 KiB, at multiples of 16 KiB, that the arena
- * has cut into objects. One that is empty becomes a spare, whose chunk is
- * CACHED, as are the blocks that wait for caches.
+ * their size. These lie in spans: chunks of one to 16 pages of 16 KiB, at
+ * multiples of that, CACHED as are the blocks that wait for caches. An arena
+ * with many runs has large spans.
  *
  * The depot holds blocks for the caches of the arena's threads, and the inbox
  * receives those that other arenas' threads have freed. Both kinds are CACHED:
@@ -43,12 +42,44 @@
 #include "lock.h"
 #include "run.h"
 
+/* How far it has got who goes through the free chunks: see sweep.h. */
+struct sweep {
+    bool is_under_way;
+    bool has_left_some; /* too recent, or a heap that the kernel still has */
+    struct heap *heap;
+    size_t page;  /* of the heap: those of runs before it are done */
+    size_t place; /* in the heap: the chunks that begin before it are done */
+};
+
+enum sweep_kind {
+    SWEEP_OLD,    /* what was freed a while ago */
+    SWEEP_EXCESS, /* everything, as there is too much of it */
+    SWEEP_ALL,    /* everything, as somebody has asked for it */
+    SWEEP_KINDS,
+};
+
+struct sweeps {
+    struct sweep of[SWEEP_KINDS];
+    size_t freed;       /* bytes that ever were; read without the lock */
+    size_t freed_seen;  /* the same when the last SWEEP_OLD began */
+    size_t live_high;   /* most live bytes since the last SWEEP_EXCESS */
+    size_t live_then;   /* live bytes when it ended */
+    size_t returned;    /* bytes it gave back, with those shortly before it */
+    uint64_t time;      /* when it ended, in milliseconds */
+    size_t excess_from; /* the live_high from which ... */
+    uint64_t excess_since; /* ... there is too much since this time */
+    size_t allowance;      /* bytes that were wanted back too soon */
+    unsigned count;        /* of SWEEP_OLDs */
+    size_t live_seen;      /* live bytes when a purge came by; under its lock */
+};
+
 struct arena {
     struct lock lock;
 
     /* Fixed when the arena is made. */
     unsigned number; /* from 1; what the owner table says */
     unsigned flags;  /* CHUNK_NON_MAIN_ARENA, or 0 in the main arena */
+    bool is_private; /* made for the program: see user_arena.h */
 
     /* Guarded by `lock`. */
     struct chunk *top;  /* NULL before the first heap */
@@ -56,6 +87,7 @@ struct arena {
     size_t heap_count;
     size_t system_bytes; /* committed, in all heaps */
     size_t max_system_bytes;
+    size_t limit; /* most system_bytes; 0: none */
     /* The last victim is zero from here on; NULL when nothing is known. */
     const char *zero_from;
     struct bins bins;
@@ -67,6 +99,7 @@ struct arena {
     size_t lent[SMALL_CLASSES + 1];
     struct parcel *arrivals; /* taken from the inbox, not yet sorted */
     size_t arrivals_count;   /* of parcels; read without the lock as a hint */
+    struct sweeps sweeps;
 
     /* Pushed to without the lock. */
     struct inbox inbox;
@@ -139,10 +172,11 @@ static inline void arena_note_demand(struct arena *arena, unsigned size_class)
     arena->lent[size_class]++;
 }
 
-/* Ends the program unless `mem`, in a run, is an object that is with the
- * program, as far as can be told without the lock. */
-void object_verify(const struct arena *arena, const void *mem,
-                   const char *where);
+/* Ends the program unless `mem`, in a run of that class, is an object that is
+ * with the program, as far as can be told without the lock: what is none may
+ * see its run go meanwhile, so the class is that which the caller has read. */
+void object_verify(const struct arena *arena, unsigned size_class,
+                   const void *mem, const char *where);
 
 /* Ends the program if an object that is in a cache has lost its mark. */
 void object_verify_cached(const struct arena *arena, const void *mem);
@@ -168,17 +202,63 @@ static inline size_t arena_arrivals(const struct arena *arena)
     return __atomic_load_n(&arena->arrivals_count, __ATOMIC_RELAXED);
 }
 
+/* Ends the program unless the chunk is CACHED and in this arena's heaps; and
+ * frees such a block for good. */
+void arena_verify_cached(const struct arena *arena, const struct chunk *chunk);
+void arena_free_cached(struct arena *arena, void *mem);
+
 /* Frees up to `most` blocks of the depot; false when it had none. */
 bool arena_free_depot(struct arena *arena, size_t most);
 
-/* Gives back the pages inside free chunks, and of top all but `pad` bytes.
- * True when the kernel got any. */
-bool arena_trim(struct arena *arena, size_t pad);
+/* Frees what has lain in the depot unused since this was last done: up to
+ * SLOW_STEP blocks of it. True when there is more of it. */
+bool arena_shed_depot(struct arena *arena);
+
+/* Whether that would find anything, now or later; needs no lock. */
+static inline bool arena_may_shed_depot(const struct arena *arena)
+{
+    return depot_has_any(&arena->depot) || inbox_has_any(&arena->inbox) ||
+           arena_arrivals(arena) > 0;
+}
+
+/* Frees all spans that are empty. */
+void arena_free_empty_spans(struct arena *arena);
+
+/* Gives back of top all but `pad` bytes. Returns how many that were. */
+size_t arena_trim_top(struct arena *arena, size_t pad);
+
+/* A chunk that is in a bin is what its bin believes, or the program ends. */
+void chunk_verify_free(const struct arena *arena, const struct chunk *chunk);
+
+/* Whether a chunk in a bin is all that its heap has, and top is elsewhere. */
+bool arena_has_empty_heap(const struct chunk *chunk);
+
+/* Returns such a heap to the kernel; false when that is refused. */
+bool arena_release_heap(struct arena *arena, struct chunk *chunk);
+
+/* Takes every block away from the program, and all memory from the arena that
+ * the kernel will take. */
+void arena_empty(struct arena *arena);
 
 /* Usable bytes of the top chunk, 0 when there is none. */
 static inline size_t arena_top_size(const struct arena *arena)
 {
     return arena->top != NULL ? chunk_size(arena->top) : 0;
+}
+
+/* Bytes that are with the program or in caches. */
+static inline size_t arena_live_bytes(const struct arena *arena)
+{
+    size_t in_runs = arena->runs.free_bytes + arena->runs.spares * RUN_SIZE;
+    return arena->system_bytes - arena->bins.bytes - arena_top_size(arena) -
+           in_runs;
+}
+
+/* Called now and then, so that the peaks of demand are known. */
+static inline void arena_note_live(struct arena *arena)
+{
+    arena->sweeps.live_high =
+        max_size(arena->sweeps.live_high, arena_live_bytes(arena));
 }
 
 #endif

@@ -19,7 +19,9 @@ static struct {
     unsigned cpus;           /* 0 until they are asked for */
     unsigned abandoned;      /* arenas lost in forks */
     unsigned threads;        /* that ever allocated */
+    unsigned privates;       /* in the table, but not for threads */
     struct arena *free_list; /* newest first */
+    struct arena *retired;   /* private ones that can be used again */
 } set = {
     .lock = LOCK_INITIAL(LOCK_RANK_ARENAS),
     .count = 1,
@@ -219,19 +221,30 @@ static struct arena *search(const struct arena_tries *tries,
 
 static bool take_if_idle(struct arena *arena)
 {
-    return !arena->is_abandoned && lock_try(&arena->lock);
+    return !arena->is_abandoned && !arena->is_private && lock_try(&arena->lock);
+}
+
+static bool take_in_turn(struct arena *arena)
+{
+    return !arena->is_private && arena_acquire(arena);
+}
+
+/* Those that serve threads, without the ones that were lost. */
+static unsigned shared_count(void)
+{
+    unsigned privates = __atomic_load_n(&set.privates, __ATOMIC_RELAXED);
+    return arenas_count() - privates - set.abandoned;
 }
 
 static bool may_make_arena(const struct arena_tries *tries)
 {
-    unsigned count = arenas_count();
-    return (tries == NULL || !tries->made_new) && count < ARENAS_MAX &&
-           count - set.abandoned < arena_limit();
+    return (tries == NULL || !tries->made_new) && arenas_count() < ARENAS_MAX &&
+           shared_count() < arena_limit();
 }
 
 bool arenas_any_left(void)
 {
-    return arenas_count() > set.abandoned;
+    return shared_count() > 0;
 }
 
 /* Enters the arena into the table, if there is still room. */
@@ -258,7 +271,7 @@ static struct arena *make_arena(struct arena_tries *tries)
         return NULL;
     }
     size_t bytes = round_up(sizeof(struct arena), os_page_size());
-    struct arena *arena = os_map(bytes);
+    struct arena *arena = os_map_fenced(bytes);
     if (arena == NULL) {
         return NULL;
     }
@@ -266,7 +279,7 @@ static struct arena *make_arena(struct arena_tries *tries)
     lock_try(&arena->lock);
     if (!publish(arena)) {
         lock_release(&arena->lock);
-        os_unmap(arena, bytes);
+        os_unmap_fenced(arena, bytes);
         return NULL;
     }
     if (tries != NULL) {
@@ -286,7 +299,7 @@ static bool take_if_unused(struct arena *arena)
 static bool deserves_own_arena(void)
 {
     return thread.arena == NULL && !thread.is_leaving &&
-           arenas_count() - set.abandoned < cpu_count();
+           shared_count() < cpu_count();
 }
 
 /* Where the fewest threads are. */
@@ -295,7 +308,8 @@ static struct arena *take_least_used(const struct arena_tries *tries)
     struct arena *best = NULL;
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);
-        if (!arena->is_abandoned && !was_tried(tries, arena) &&
+        if (!arena->is_abandoned && !arena->is_private &&
+            !was_tried(tries, arena) &&
             (best == NULL || thread_count(arena) < thread_count(best))) {
             best = arena;
         }
@@ -325,7 +339,7 @@ struct arena *arena_get2(struct arena_tries *tries)
         arena = make_arena(tries);
     }
     if (arena == NULL) {
-        arena = search(tries, arena_acquire);
+        arena = search(tries, take_in_turn);
     }
     if (arena != NULL) {
         attach(arena);
@@ -343,6 +357,72 @@ struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries)
     return arena_get2(tries);
 }
 
+/* ---- private arenas ----------------------------------------------------- */
+
+static struct arena *take_retired(void)
+{
+    lock_set();
+    struct arena *arena = set.retired;
+    if (arena != NULL) {
+        set.retired = arena->next_free;
+    }
+    unlock_set();
+    return arena;
+}
+
+static bool publish_private(struct arena *arena)
+{
+    lock_set();
+    unsigned number = arenas_count() + 1;
+    bool has_room = number <= ARENAS_MAX && set.privates < PRIVATE_ARENAS_MAX;
+    if (has_room) {
+        arena_initialise(arena, number, CHUNK_NON_MAIN_ARENA);
+        arena->is_private = true;
+        lock_confirm(&arena->lock);
+        __atomic_store_n(&set.privates, set.privates + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&arena_table[number], arena, __ATOMIC_RELEASE);
+        __atomic_store_n(&set.count, number, __ATOMIC_RELEASE);
+    }
+    unlock_set();
+    return has_room;
+}
+
+static struct arena *map_private(void)
+{
+    size_t bytes = round_up(sizeof(struct arena), os_page_size());
+    struct arena *arena = os_map(bytes);
+    if (arena == NULL) {
+        return NULL;
+    }
+    lock_initialise(&arena->lock, LOCK_RANK_ARENA);
+    if (!publish_private(arena)) {
+        os_unmap(arena, bytes);
+        return NULL;
+    }
+    return arena;
+}
+
+struct arena *arenas_make_private(size_t limit)
+{
+    struct arena *arena = take_retired();
+    if (arena == NULL) {
+        arena = map_private();
+    }
+    if (arena != NULL) {
+        arena->limit = limit;
+        arena->max_system_bytes = arena->system_bytes;
+    }
+    return arena;
+}
+
+void arenas_retire_private(struct arena *arena)
+{
+    lock_set();
+    arena->next_free = set.retired;
+    set.retired = arena;
+    unlock_set();
+}
+
 /* ---- fork --------------------------------------------------------------- */
 
 /* Only the forking thread is left. */
@@ -353,7 +433,8 @@ static void free_arenas_of_lost_threads(void)
         struct arena *arena = arena_numbered(number);
         bool is_mine = arena == thread.arena;
         arena->attached = is_mine;
-        arena->is_on_free_list = !is_mine && !arena->is_abandoned;
+        arena->is_on_free_list =
+            !is_mine && !arena->is_abandoned && !arena->is_private;
         if (arena->is_on_free_list) {
             arena->next_free = free_list;
             free_list = arena;
@@ -371,7 +452,7 @@ static void abandon_if_orphaned(struct arena *arena)
     }
     if (lock_is_orphaned(&arena->lock) && !arena->is_abandoned) {
         arena->is_abandoned = true;
-        set.abandoned++;
+        set.abandoned += !arena->is_private;
         lock_kill(&arena->lock);
     }
     lock_confirm(&arena->lock);

@@ -11,6 +11,10 @@
  * when it was the last one there, goes on a free list from which the next new
  * thread takes the newest.
  *
+ * Private arenas are made for the program. They are in the table, so that
+ * blocks find their way back and every walk meets them, but serve no thread by
+ * themselves.
+ *
  *     thread --TLS--> arena <--number--  table of arenas  --> arena ...
  *                       ^--- next_free --- free list
  *
@@ -70,6 +74,12 @@ struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries);
 /* Locks an arena, whoever's it is; false when it is abandoned. */
 bool arena_acquire(struct arena *arena);
 void arena_release(struct arena *arena);
+
+/* An arena that serves no thread unless it is asked for by name, with at most
+ * `limit` bytes, 0: any number; NULL when there is no memory for it, or are too
+ * many. Those that were retired, empty, are used again. */
+struct arena *arenas_make_private(size_t limit);
+void arenas_retire_private(struct arena *arena);
 
 /* True until the thread has been given its first arena. */
 bool arenas_thread_is_new(void);

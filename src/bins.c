@@ -63,6 +63,11 @@ _Noreturn PTM_COLD static void list_is_broken(const struct bins *bins,
     });
 }
 
+static bool is_free_chunk(const struct chunk *chunk)
+{
+    return chunk_is_sealed(chunk) && chunk_is_free(chunk);
+}
+
 void bins_insert(struct bins *bins, struct chunk *chunk)
 {
     struct bin bin = bin_of_size(bins, chunk_size(chunk));
@@ -71,13 +76,14 @@ void bins_insert(struct bins *bins, struct chunk *chunk)
     if (first == NULL) {
         mark_occupied(bins, bin);
     } else {
-        if (unlikely(first->previous_free != NULL)) {
+        if (unlikely(!is_free_chunk(first) ||
+                     chunk_previous_free(first) != NULL)) {
             list_is_broken(bins, first);
         }
-        first->previous_free = chunk;
+        link_write(&first->previous_free, chunk);
     }
-    chunk->next_free = first;
-    chunk->previous_free = NULL;
+    link_write(&chunk->next_free, first);
+    link_write(&chunk->previous_free, NULL);
     *bin.head = chunk;
     bins->bytes += chunk_size(chunk);
     bins->count++;
@@ -92,28 +98,35 @@ static bool link_may_be_followed(const struct bins *bins,
                             owner_of(link) == bins->owner);
 }
 
+/* Nothing there, or a free chunk of this arena. */
+static bool link_is_sound(const struct bins *bins, const struct chunk *link)
+{
+    return link == NULL ||
+           (link_may_be_followed(bins, link) && is_free_chunk(link));
+}
+
+static bool links_agree(const struct chunk *chunk, const struct chunk *next,
+                        const struct chunk *previous)
+{
+    return (next == NULL || chunk_previous_free(next) == chunk) &&
+           (previous == NULL || chunk_next_free(previous) == chunk);
+}
+
 static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
 {
-    struct chunk *next = chunk->next_free;
-    struct chunk *previous = chunk->previous_free;
+    struct chunk *next = chunk_next_free(chunk);
+    struct chunk *previous = chunk_previous_free(chunk);
     bool is_first = *bin.head == chunk;
-    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
-        list_is_broken(bins, chunk);
-    }
-    if (unlikely(is_first != (previous == NULL) ||
-                 !link_may_be_followed(bins, next) ||
-                 !link_may_be_followed(bins, previous))) {
-        list_is_broken(bins, chunk);
-    }
-    if (unlikely((next != NULL && next->previous_free != chunk) ||
-                 (previous != NULL && previous->next_free != chunk))) {
+    if (unlikely(!is_free_chunk(chunk) || is_first != (previous == NULL) ||
+                 !link_is_sound(bins, next) || !link_is_sound(bins, previous) ||
+                 !links_agree(chunk, next, previous))) {
         list_is_broken(bins, chunk);
     }
     if (next != NULL) {
-        next->previous_free = previous;
+        link_write(&next->previous_free, previous);
     }
     if (previous != NULL) {
-        previous->next_free = next;
+        link_write(&previous->next_free, next);
     } else {
         *bin.head = next;
         if (next == NULL) {
@@ -122,6 +135,16 @@ static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
     }
     bins->bytes -= chunk_size(chunk);
     bins->count--;
+}
+
+struct chunk *bins_next(const struct bins *bins, const struct chunk *chunk)
+{
+    struct chunk *next = chunk_next_free(chunk);
+    if (unlikely(!link_is_sound(bins, next) ||
+                 !links_agree(chunk, next, NULL))) {
+        list_is_broken(bins, chunk);
+    }
+    return next;
 }
 
 void bins_remove(struct bins *bins, struct chunk *chunk)
@@ -190,10 +213,11 @@ static struct chunk *peek(struct bins *bins, struct bin bin, size_t size,
             remove_from(bins, bin, chunk);
             return chunk;
         }
-        if (unlikely(!link_may_be_followed(bins, chunk->next_free))) {
+        struct chunk *next = chunk_next_free(chunk);
+        if (unlikely(!link_is_sound(bins, next))) {
             list_is_broken(bins, chunk);
         }
-        chunk = chunk->next_free;
+        chunk = next;
     }
     return NULL;
 }

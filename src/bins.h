@@ -19,7 +19,10 @@
  *
  * Threads: whoever calls holds the lock of the arena that the bins are in.
  * What a freed block holds is not believed: a link is followed or changed
- * only after both sides of it agree, else it is a "broken free list".
+ * only after the chunk that it names has proven itself by its seal and both
+ * sides of it agree, else it is a "broken free list". Links are kept xored with
+ * a secret and with their own address, turned around: so they tell nobody where
+ * the heap is, and what was meant to be a link elsewhere leads nowhere.
  */
 #ifndef PTM_BINS_H
 #define PTM_BINS_H
@@ -68,20 +71,40 @@ unsigned bins_position_of(size_t size);
  * chunk_next_free. */
 struct chunk *bins_first_from(const struct bins *bins, unsigned *position);
 
+/* The chunk behind this one in its bin, or NULL; a link that is broken ends the
+ * program. */
+struct chunk *bins_next(const struct bins *bins, const struct chunk *chunk);
+
 /* Whether the bitmaps call this bin occupied. */
 bool bins_map_says(const struct bins *bins, unsigned position);
 
 /* Whether the octave map says of each octave what its own map says. */
 bool bins_maps_agree(const struct bins *bins);
 
+/* A link as it stands in memory, or what it leads to. */
+static inline uintptr_t link_turned(const uintptr_t *link, uintptr_t value)
+{
+    return value ^ seal_keys.link ^ __builtin_bswap64((uintptr_t)link);
+}
+
+static inline struct chunk *link_read(const uintptr_t *link)
+{
+    return (struct chunk *)link_turned(link, *link);
+}
+
+static inline void link_write(uintptr_t *link, const struct chunk *chunk)
+{
+    *link = link_turned(link, (uintptr_t)chunk);
+}
+
 static inline struct chunk *chunk_next_free(const struct chunk *chunk)
 {
-    return chunk->next_free;
+    return link_read(&chunk->next_free);
 }
 
 static inline struct chunk *chunk_previous_free(const struct chunk *chunk)
 {
-    return chunk->previous_free;
+    return link_read(&chunk->previous_free);
 }
 
 #endif

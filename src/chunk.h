@@ -49,8 +49,8 @@ struct chunk {
         uint64_t size_word;
         uint32_t size_half[2]; /* size and flags; seal */
     };
-    struct chunk *next_free;     /* links of a free chunk, in its bin */
-    struct chunk *previous_free; /* NULL in the first one */
+    uintptr_t next_free;     /* links of a free chunk, in its bin, hidden ... */
+    uintptr_t previous_free; /* ... as bins.h says; no chunk in the first one */
 };
 
 enum chunk_flag {
@@ -59,6 +59,11 @@ enum chunk_flag {
     CHUNK_NON_MAIN_ARENA = 4,
     CHUNK_IS_FREE = 8,
     CHUNK_FLAGS = 15,
+};
+
+/* For who reads from outside. */
+enum {
+    CHUNK_WORD_OFFSET = offsetof(struct chunk, size_word),
 };
 
 #define CHUNK_HEADER_SIZE (offsetof(struct chunk, next_free))

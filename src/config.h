@@ -16,6 +16,12 @@
 #define PTM_CHECKED 0
 #endif
 
+/* Whether this is a shared library, which can stand before libc's functions
+ * and call them: see threads.c. */
+#ifndef PTM_SHARED
+#define PTM_SHARED 0
+#endif
+
 enum {
     /* What max_align_t needs on x86-64 and aarch64. */
     MALLOC_ALIGNMENT = 16,
@@ -44,6 +50,9 @@ enum {
     /* An owner's number is one byte, and 0 means "not ours". */
     ARENAS_MAX = 254,
 
+    /* Of those, arenas that a program may have made for itself at a time. */
+    PRIVATE_ARENAS_MAX = 128,
+
     /* Threads that the scheduler may run at once contend for CPUs, not for
      * arenas, when there are a few arenas for each. */
     ARENAS_PER_CPU = 4,
@@ -68,6 +77,10 @@ enum {
      * interrupts every CPU that the process runs on. */
     CACHE_SPARES = 8,
 
+    /* Caches of threads that a reader outside finds; of further ones it sees
+     * the blocks but not whose they are. Only those used are touched. */
+    CACHES_LISTED = 4096,
+
     /* A large class whose cache is empty, or full, tries the one beside it
      * before the lock: an eighth more memory, for a while. */
     CACHE_NEAR = 1,
@@ -79,6 +92,11 @@ enum {
      * RUN_SPARE_SHARE runs that it has. */
     RUN_SPARES = 2,
     RUN_SPARE_SHARE = 16,
+
+    /* A new span has a page for so many runs that there are, but 16 at most:
+     * 256 KiB, of which one page of 4 KiB in 64 holds a header. */
+    RUN_SPAN_SHARE = 4,
+    RUN_SPAN_SHIFT = 4,
 
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
@@ -94,12 +112,67 @@ enum {
      * hand. With OUTBOX_BYTES: 2 MiB of blocks. */
     INBOX_PARCELS = 8,
 
+    /* ... and before they wait for the lock to do so: what is under way is
+     * memory too. */
+    INBOX_PARCELS_MOST = 64,
+
     /* Slow calls after which waiting outboxes are sent whatever they hold. */
     OUTBOX_PATIENCE = 32,
 
-    /* Freed mappings that wait to be used again, and for how long. */
+    /* Freed mappings that wait to be used again. */
     RECENT_MAPPINGS = 32,
-    RECENT_MILLISECONDS = 1000,
+
+    /* One step of a sweep, with an arena's lock held: calls of the kernel,
+     * and free chunks looked at. */
+    SWEEP_STEP_CALLS = 16,
+    SWEEP_STEP_CHUNKS = 256,
+
+    /* What a sweep gave back for being too much is wanted again within this
+     * time: so it was not too much. Halved after so many sweeps. */
+    RETURN_TOO_SOON = 1000,
+
+    /* Too much for so many milliseconds is too much: a program that frees all
+     * it has may be about to begin anew. */
+    EXCESS_MILLISECONDS = 100,
+
+    ALLOWANCE_SWEEPS = 16,
+
+    /* Slow calls of a thread after which it looks at the clock. */
+    PURGE_PATIENCE = 32,
+
+    /* The helper's stack, which must have room for the program's thread-local
+     * data; and how often it is looked whether the kernel has seen its end,
+     * which takes microseconds. */
+    HELPER_STACK_MIN = 64 << 10,
+    HELPER_STACK_MAX = 4 << 20,
+    HELPER_END_TRIES = 100000,
+
+    /* How often a fork lets others run until the helper has made its step. */
+    FORK_PATIENCE = 1000,
+
+    /* Blocks of no bytes: 64 of these words of 64 are looked at for a free
+     * address before an ordinary block is made. */
+    ZERO_PATIENCE = 64,
+
+    /* Guarded blocks at a time, and how many callers each remembers: 4.5 KiB
+     * of records, and up to 16 pages. */
+    GUARD_SLOTS = 16,
+    GUARD_STACK_DEPTH = 14,
+
+    /* One guarded block in so many lies at the start of its page and not at the
+     * end: more run over than under. */
+    GUARD_START_SHARE = 4,
+
+    /* What the bytes around a guarded block hold: no text, no small number. */
+    GUARD_FILL = 0xb7,
+
+    /* Hardened mode: what an arena keeps in quarantine, and among how many of
+     * the oldest the next to leave is chosen. The word that canaries are drawn
+     * with is no chunk's. */
+    QUARANTINE_BLOCKS = 4096,
+    QUARANTINE_BYTES = 1 << 20,
+    QUARANTINE_CHOICE = 64,
+    HARDEN_TWEAK = 0,
 
     /* Direct mappings known before the table of them needs memory of its
      * own: no small program does. */
@@ -128,8 +201,12 @@ enum {
 
 /* What freed mappings that wait to be used again hold by default, and how
  * much more than what was once live they and those in use may come to. */
-#define DEFAULT_MAPPED_CACHE ((size_t)32 << 20)
-#define RECENT_EXTRA_SHARE   8
+#define DEFAULT_MAPPED_CACHE ((size_t)128 << 20)
+#define RECENT_EXTRA_SHARE   2
+
+/* How long freed memory stays in case it is wanted again, in milliseconds: many
+ * times what its faults would cost, and little to who looks at the process. */
+#define DEFAULT_DECAY 1000
 
 /* A thread caches no larger requests than this by default. */
 #define DEFAULT_TCACHE_MAX ((size_t)1 << 18)
@@ -146,6 +223,13 @@ enum {
 #define CACHE_BYTES_MIN   ((size_t)2 << 20)
 #define CACHE_BYTES_MAX   ((size_t)4 << 20)
 #define CACHE_BYTES_SHARE 2
+
+/* What the slots of all threads' caches together can hold: this, or the given
+ * share of what is live. A cache that is small may be had even so. Nobody but
+ * its thread can empty a cache, and one that sleeps does not. */
+#define CACHES_BYTES_MIN   ((size_t)32 << 20)
+#define CACHES_BYTES_SHARE 8
+#define CACHE_BYTES_ALWAYS ((size_t)64 << 10)
 
 /* A block that realloc has to make larger is likely to grow again: it gets
  * this share more than it had, if that is more than what is asked for. */
@@ -165,7 +249,7 @@ enum {
 
 /* Chunks of one class that an arena has lent before it makes runs for their
  * requests: less than the first run of a class takes would be no gain. */
-#define RUN_DEMAND ((size_t)2 << 10)
+#define RUN_DEMAND ((size_t)4 << 10)
 
 /* Requests up to this are served from runs by default. */
 #define DEFAULT_RUN_MAX ((size_t)1 << 10)
@@ -178,10 +262,41 @@ enum {
 /* Metadata of an arena is mapped by so much at a time. */
 #define METADATA_STEP ((size_t)64 << 10)
 
-/* A top that has this many touched bytes more than its arena has in use
- * elsewhere/4 is returned to the kernel. */
-#define DEFAULT_TRIM_THRESHOLD ((size_t)4 << 20)
+/* Bytes that one step of a sweep returns: the kernel needs 60 us for a MiB, in
+ * which other threads may want the lock. Who frees too much does so alone, as a
+ * rule. */
+#define SWEEP_STEP_BYTES  ((size_t)256 << 10)
+#define EXCESS_STEP_BYTES ((size_t)1 << 20)
+#define EXCESS_BYTES_MAX  ((size_t)128 << 20)
+#define ASKED_STEP_BYTES  ((size_t)4 << 20)
+
+/* An arena in which so many free bytes are dirty, and the given share of what
+ * is live besides, returns them to the kernel at once. */
+#define DEFAULT_TRIM_THRESHOLD ((size_t)2 << 20)
 #define TRIM_LIVE_SHARE        4
+
+/* Addresses for blocks of no bytes: 16 bytes each, and a bit: 8 KiB of them.
+ * Who has more of them than 65,536 gets ordinary blocks. */
+#define ZERO_REGION ((size_t)1 << 20)
+
+/* Closed address space for blocks of no bytes and, behind them, for guarded
+ * ones: the latter take twice as many pages as there are slots, and one more;
+ * of 64 KiB at most. */
+#define CLOSED_REGION (ZERO_REGION + (2 * GUARD_SLOTS + 1) * ((size_t)64 << 10))
+
+/* Of so many blocks one is guarded by default. */
+#define DEFAULT_GUARD ((size_t)5000)
+
+/* What lies further apart are not the frames of one stack. */
+#define GUARD_FRAME_MAX ((size_t)1 << 20)
+
+/* The keys lie in a page of their own, and hooks in another. Kernels for
+ * aarch64 that have larger ones leave them writable. */
+#define KEYS_PAGE  ((size_t)4096)
+#define HOOKS_PAGE ((size_t)4096)
+
+/* The administrator's options, for all programs or for some. */
+#define SETTINGS_FILE "/etc/ptm.conf"
 
 /* User space addresses that the kernel hands out unless it is asked for
  * higher ones, which ptm never does. */

@@ -10,7 +10,7 @@ _Static_assert(sizeof(struct magazine) == 512, "a magazine fills its lines");
 static struct magazine *new_magazine(struct depot *depot)
 {
     if (depot->metadata_left < sizeof(struct magazine)) {
-        char *metadata = os_map(METADATA_STEP);
+        char *metadata = os_map_fenced(METADATA_STEP);
         if (metadata == NULL) {
             return NULL;
         }
@@ -52,6 +52,11 @@ static struct magazine *magazine_with_room(struct depot *depot,
     return magazine;
 }
 
+static void set_blocks(struct depot *depot, size_t blocks)
+{
+    __atomic_store_n(&depot->blocks, blocks, __ATOMIC_RELAXED);
+}
+
 size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
                   size_t count)
 {
@@ -68,7 +73,7 @@ size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
         given += part;
     }
     depot->bytes += given * class_size(size_class);
-    depot->blocks += given;
+    set_blocks(depot, depot->blocks + given);
     return given;
 }
 
@@ -98,7 +103,8 @@ size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
         drop_magazine(depot, size_class);
     }
     depot->bytes -= taken * class_size(size_class);
-    depot->blocks -= taken;
+    set_blocks(depot, depot->blocks - taken);
+    depot->low = min_size(depot->low, depot->blocks);
     return taken;
 }
 

@@ -38,7 +38,8 @@ struct depot {
     char *metadata;                /* where the next new one will be */
     size_t metadata_left;
     size_t bytes;
-    size_t blocks;
+    size_t blocks; /* may be read without the lock, as a hint */
+    size_t low;    /* fewest blocks for a while: that many were not needed */
     unsigned hand; /* the class to shrink next */
 };
 
@@ -76,5 +77,11 @@ size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
  * which that is. */
 size_t depot_take_any(struct depot *depot, unsigned *size_class, void **mems,
                       size_t most);
+
+/* Whether there is any; a hint to who has no lock. */
+static inline bool depot_has_any(const struct depot *depot)
+{
+    return __atomic_load_n(&depot->blocks, __ATOMIC_RELAXED) > 0;
+}
 
 #endif

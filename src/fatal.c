@@ -57,7 +57,7 @@ void message_write(struct message *message)
     os_write_error(message->text, message->length);
 }
 
-void fatal_crime(const struct crime *crime)
+void fatal_say(const struct crime *crime)
 {
     struct message message;
     message_start(&message);
@@ -80,6 +80,11 @@ void fatal_crime(const struct crime *crime)
         message_number(&message, crime->arena);
     }
     message_write(&message);
+}
+
+void fatal_crime(const struct crime *crime)
+{
+    fatal_say(crime);
     abort();
 }
 

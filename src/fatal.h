@@ -57,7 +57,10 @@ _Noreturn PTM_COLD void assertion_failed(const char *condition,
         }                                                                      \
     } while (0)
 
-/* Writes "ptm: where: what: address A, size N, arena K" and aborts. */
+/* Writes "ptm: where: what: address A, size N, arena K". */
+PTM_COLD void fatal_say(const struct crime *crime);
+
+/* Writes it and aborts. */
 _Noreturn PTM_COLD void fatal_crime(const struct crime *crime);
 
 #endif

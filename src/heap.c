@@ -205,7 +205,12 @@ size_t heap_shrink(struct heap *heap, const void *end)
         return 0;
     }
     __atomic_store_n(&heap->committed, keep, __ATOMIC_RELAXED);
-    heap->touched = min_size(heap->touched, keep);
+    if (heap->touched > keep) {
+        pages_note_returned(
+            &heap->pages,
+            (struct span_of_pages){keep, round_up(heap->touched, PAGES_SIZE)});
+        heap->touched = keep;
+    }
     return surplus;
 }
 

@@ -3,10 +3,9 @@
  *
  *     multiple of 64 MiB
  *     |
- *     | struct heap | chunks ... | top or fence |  reserved   |
- *     0             4160      touched      committed       reserved
- *
- * Nothing behind `touched` was written; reserved is 64 MiB at most.
+ *     | struct heap | chunks ...    | top or fence |  reserved   |
+ *     0         HEAP_HEADER_SIZE    ^          committed       reserved
+ *                                   touched: nothing behind it was written
  *
  * Masking any address in it finds the header, and that names the arena. All of
  * it may be read, so that a free of a wild pointer finds a bad seal and not a
@@ -25,13 +24,23 @@
 #ifndef PTM_HEAP_H
 #define PTM_HEAP_H
 
+#include <string.h>
+
 #include "base.h"
 #include "chunk.h"
+#include "pages.h"
 #include "run.h"
 
 struct arena;
 
 #define HEAP_PAGES (HEAP_MAX_SIZE / RUN_SIZE)
+
+/* What became of a page of runs: see sweep.h. */
+enum heap_given {
+    GIVEN_NOTHING, /* no object since it was last swept */
+    GIVEN_LATELY,  /* some */
+    GIVEN_BEFORE,  /* ... but none since the sweep before */
+};
 
 struct heap {
     struct arena *arena;
@@ -41,14 +50,19 @@ struct heap {
     size_t committed; /* bytes from the heap's start; read without the lock */
     size_t touched;   /* bytes from the heap's start that may not be zero */
     struct run *runs; /* one for each 16 KiB; NULL: no run yet */
-    uint64_t unused;
-    /* The class of the run there, counted from 1; 0: chunks. Read without the
-     * lock. */
+    size_t unused[7]; /* fills a line */
+    /* The class of the run there, counted from 1, or 0, and RUN_WATCHED. Read
+     * without the lock. */
     uint8_t page_class[HEAP_PAGES];
+    uint8_t page_given[HEAP_PAGES]; /* enum heap_given */
+    struct pages pages;
 };
 
 #define HEAP_HEADER_SIZE sizeof(struct heap)
-_Static_assert(HEAP_HEADER_SIZE % MALLOC_ALIGNMENT == 0, "chunks are aligned");
+_Static_assert(HEAP_HEADER_SIZE % 64 == 0, "the first chunk is aligned");
+_Static_assert(HEAP_HEADER_SIZE + 4 * MIN_CHUNK_SIZE <=
+                   HEAP_MAX_SIZE - CHUNK_SIZE_MAX,
+               "the largest chunk fits behind the header");
 _Static_assert(RUN_CLASSES < 256, "a class of runs is a byte");
 
 static inline struct heap *heap_for_ptr(const void *address)
@@ -96,6 +110,11 @@ static inline void heap_note_touched(struct heap *heap, const void *end)
     heap->touched = max_size(heap->touched, offset);
 }
 
+static inline size_t heap_place(const struct heap *heap, const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)heap;
+}
+
 static inline void *heap_touched_end(const struct heap *heap)
 {
     return (void *)((uintptr_t)heap + heap->touched);
@@ -126,22 +145,34 @@ static inline size_t heap_page_of(const void *mem)
     return (uintptr_t)mem / RUN_SIZE % HEAP_PAGES;
 }
 
+/* The byte for the page that `mem`, an address behind a chunk's header in this
+ * heap, lies in. */
+static inline size_t heap_page_byte(const struct heap *heap, const void *mem)
+{
+    return __atomic_load_n(&heap->page_class[heap_page_of(mem)],
+                           __ATOMIC_RELAXED);
+}
+
 /* The class of the run that `mem`, an address behind a chunk's header in this
  * heap, lies in; 0 when it is in none. */
 static inline size_t heap_run_class(const struct heap *heap, const void *mem)
 {
-    size_t page_class =
-        __atomic_load_n(&heap->page_class[heap_page_of(mem)], __ATOMIC_RELAXED);
+    size_t page_class = heap_page_byte(heap, mem) & ~(size_t)RUN_WATCHED;
     return page_class != 0 ? CHUNK_CLASSES - 1 + page_class : 0;
 }
 
-static inline void heap_set_run_class(struct heap *heap, const void *mem,
-                                      unsigned size_class)
+/* An object in that page was given back to its run, or something was there
+ * before it had runs. */
+static inline void heap_note_given(struct heap *heap, const void *mem)
 {
-    unsigned page_class =
-        size_class != 0 ? size_class - (CHUNK_CLASSES - 1) : 0;
-    __atomic_store_n(&heap->page_class[heap_page_of(mem)], (uint8_t)page_class,
-                     __ATOMIC_RELAXED);
+    heap->page_given[heap_page_of(mem)] = GIVEN_LATELY;
+}
+
+/* Pages from that of `mem` on, which hold no runs any more. */
+static inline void heap_forget_given(struct heap *heap, const void *mem,
+                                     size_t pages)
+{
+    memset(&heap->page_given[heap_page_of(mem)], GIVEN_NOTHING, pages);
 }
 
 /* The run that a live object is in. */
@@ -149,6 +180,19 @@ static inline struct run *heap_run_of(const void *mem)
 {
     struct heap *heap = heap_for_ptr(mem);
     return __atomic_load_n(&heap->runs, __ATOMIC_RELAXED) + heap_page_of(mem);
+}
+
+/* The head of the first page, if a chunk of a heap is a span of runs; else
+ * NULL. A fence has no mem: that may be in another heap, or nowhere. */
+static inline struct run *heap_span_in(const struct chunk *chunk)
+{
+    const void *mem = chunk2mem(chunk);
+    if (chunk_size(chunk) < RUN_SIZE || run_offset(mem) != 0 ||
+        heap_for_ptr(mem)->runs == NULL) {
+        return NULL;
+    }
+    struct run *first = heap_run_of(mem);
+    return first->pages != 0 && first->start == mem ? first : NULL;
 }
 
 /* Makes the table of runs, if it is not there; false when refused. */

@@ -1,22 +1,49 @@
 #include "hooks.h"
 
+#include "lock.h"
+#include "os.h"
 #include "tcache.h"
 
-const struct ptm_hooks *installed_hooks;
+union hooks_page hooks_page __attribute__((aligned(HOOKS_PAGE)));
+
+static struct lock hooks_lock = LOCK_INITIAL(LOCK_RANK_START);
 
 static PTM_TLS bool hook_is_running;
 
+static const struct ptm_hooks *copy_of(const struct ptm_hooks *hooks)
+{
+    struct ptm_hooks *copy = &hooks_page.copies[hooks_page.next];
+    hooks_page.next = (hooks_page.next + 1) % HOOKS_COPIES;
+    *copy = *hooks;
+    return copy;
+}
+
+/* The page is whole pages only where the kernel's are not larger; elsewhere,
+ * and where the kernel refuses to close it, it stays open. When it cannot be
+ * opened the hooks stay what they were. */
 PTM_EXPORT void ptm_set_hooks(const struct ptm_hooks *hooks)
 {
-    __atomic_store_n(&installed_hooks, hooks, __ATOMIC_RELEASE);
-    tcache_bypass(hooks != NULL);
+    bool can_close = HOOKS_PAGE % os_page_size() == 0;
+    while (!lock_acquire(&hooks_lock)) {
+        lock_reset(&hooks_lock);
+    }
+    if (!can_close || os_commit(&hooks_page, HOOKS_PAGE)) {
+        __atomic_store_n(&hooks_page.installed,
+                         hooks != NULL ? copy_of(hooks) : NULL,
+                         __ATOMIC_RELEASE);
+        tcache_bypass(hooks != NULL);
+        if (can_close) {
+            os_freeze(&hooks_page, HOOKS_PAGE);
+        }
+    }
+    lock_release(&hooks_lock);
 }
 
 PTM_COLD const struct ptm_hooks *hooks_unless_running(void)
 {
     return hook_is_running
                ? NULL
-               : __atomic_load_n(&installed_hooks, __ATOMIC_ACQUIRE);
+               : __atomic_load_n(&hooks_page.installed, __ATOMIC_ACQUIRE);
 }
 
 void *hooks_malloc(const struct ptm_hooks *hooks, size_t size,

@@ -6,9 +6,15 @@
  * that is running on this thread is not called again: what it calls is served
  * by the allocator.
  *
+ * A function pointer that can be written is what an attacker looks for. So the
+ * hooks are copied to a page of their own, together with the pointer to the
+ * newest copy, and that page may only be read, but while it is changed.
+ *
  * Threads: the pointer to the installed set is stored with release and read
  * with acquire order, so a hook is never seen before what its installer wrote
- * into the set.
+ * into the set. A copy is not overwritten until many others have been made: who
+ * has just read the pointer may still use it. Installing takes a lock of its
+ * own.
  */
 #ifndef PTM_HOOKS_H
 #define PTM_HOOKS_H
@@ -16,7 +22,17 @@
 #include "base.h"
 #include "ptm.h"
 
-extern const struct ptm_hooks *installed_hooks;
+#define HOOKS_COPIES                                                           \
+    ((HOOKS_PAGE - 2 * sizeof(void *)) / sizeof(struct ptm_hooks))
+
+extern union hooks_page {
+    struct {
+        const struct ptm_hooks *installed; /* NULL: none */
+        size_t next;                       /* copy to use */
+        struct ptm_hooks copies[HOOKS_COPIES];
+    };
+    char page[HOOKS_PAGE];
+} hooks_page;
 
 const struct ptm_hooks *hooks_unless_running(void);
 
@@ -24,7 +40,7 @@ const struct ptm_hooks *hooks_unless_running(void);
 static inline const struct ptm_hooks *hooks_get(void)
 {
     const struct ptm_hooks *hooks =
-        __atomic_load_n(&installed_hooks, __ATOMIC_ACQUIRE);
+        __atomic_load_n(&hooks_page.installed, __ATOMIC_ACQUIRE);
     return likely(hooks == NULL) ? NULL : hooks_unless_running();
 }
 

@@ -46,7 +46,7 @@ bool bin_stats_next(struct arena *arena, unsigned *position,
 {
     struct chunk *chunk = bins_first_from(&arena->bins, position);
     *stats = (struct bin_stats){.least = SIZE_MAX};
-    for (; chunk != NULL; chunk = chunk_next_free(chunk)) {
+    for (; chunk != NULL; chunk = bins_next(&arena->bins, chunk)) {
         size_t size = chunk_size(chunk);
         stats->least = min_size(stats->least, size);
         stats->most = max_size(stats->most, size);
@@ -68,7 +68,11 @@ struct walk {
     size_t pages; /* that a heap says are runs */
     size_t runs;
     size_t runs_with_free;
-    size_t objects; /* of those runs that are free */
+    size_t spares;      /* pages of spans that are no runs ... */
+    size_t empty_pages; /* ... and those of spans that have none */
+    size_t given;       /* pages of them to which objects were given lately */
+    size_t pages_given; /* ... and those of which a heap says so */
+    size_t objects;     /* of those runs that are free */
     size_t object_bytes;
     bool met_top;
 };
@@ -78,6 +82,31 @@ static bool fails(struct walk *walk, const void *address, const char *what)
     *walk->damage = (struct damage){
         .what = what, .address = address, .arena = walk->arena->number};
     return false;
+}
+
+/* A large chunk is where the map of pages says, and the next one there is
+ * behind it. Clean pages read as zero: looks at the first word of each. */
+static bool check_pages(struct walk *walk, const struct chunk *chunk,
+                        const struct heap *heap)
+{
+    size_t place = heap_place(heap, chunk);
+    size_t end = place + chunk_size(chunk);
+    bool is_large = chunk_size(chunk) >= LARGE_FREE_MIN;
+    size_t behind = is_large ? place + PAGES_SIZE : place;
+    if ((is_large && pages_next_chunk(&heap->pages, place, end) != place) ||
+        pages_next_chunk(&heap->pages, round_up(behind, PAGES_SIZE),
+                         round_down(end, PAGES_SIZE)) != 0) {
+        return fails(walk, chunk2mem(chunk), "map of pages is wrong");
+    }
+    size_t page = round_up(place + MIN_CHUNK_SIZE, PAGES_SIZE);
+    for (; page + PAGES_SIZE <= end; page += PAGES_SIZE) {
+        struct span_of_pages span = {page, page + PAGES_SIZE};
+        const uint64_t *first = (const uint64_t *)((uintptr_t)heap + page);
+        if (pages_clean_from(&heap->pages, span) == page && *first != 0) {
+            return fails(walk, first, "page that was given back is not zero");
+        }
+    }
+    return true;
 }
 
 static bool check_free_chunk(struct walk *walk, struct chunk *chunk,
@@ -96,29 +125,15 @@ static bool check_free_chunk(struct walk *walk, struct chunk *chunk,
     }
     walk->free_chunks++;
     walk->free_bytes += chunk_size(chunk);
-    return true;
+    return check_pages(walk, chunk, heap);
 }
 
-/* A chunk in use that may be a run: the byte for its page says so, and what is
- * known of its objects agrees with that. */
-static bool check_run(struct walk *walk, const struct chunk *chunk)
+static bool check_run(struct walk *walk, const struct run *run,
+                      unsigned size_class)
 {
-    const char *mem = chunk2mem(chunk);
-    unsigned size_class = block_run_class(mem);
-    if (size_class == 0 || run_offset(mem) != 0) {
-        return true;
-    }
-    const struct heap *heap = heap_for_ptr(mem);
-    /* What was cut off may have been too little for a chunk. */
-    if (chunk_size(chunk) < RUN_SIZE ||
-        chunk_size(chunk) >= RUN_SIZE + MIN_CHUNK_SIZE ||
-        size_class >= CLASS_COUNT || heap->runs == NULL) {
-        return fails(walk, mem, "page of a run that is none");
-    }
-    const struct run *run = heap_run_of(mem);
-    if (run->start != mem || run->size_class != size_class ||
+    if (size_class >= CLASS_COUNT || run->size_class != size_class ||
         !run_is_sound(run)) {
-        return fails(walk, mem, "run at odds with itself");
+        return fails(walk, run->start, "run at odds with itself");
     }
     walk->runs++;
     walk->runs_with_free += run->free > 0;
@@ -127,10 +142,69 @@ static bool check_run(struct walk *walk, const struct chunk *chunk)
     return true;
 }
 
+/* What the kernel has reads as zero: looks at the first word. */
+static bool check_quarters(struct walk *walk, const struct run *run)
+{
+    for (unsigned quarter = 0; quarter < RUN_QUARTERS; quarter++) {
+        const char *start = run->start + quarter * RUN_QUARTER;
+        if ((run->dirty >> quarter & 1) == 0 && *(const uint64_t *)start != 0) {
+            return fails(walk, start, "page that was given back is not zero");
+        }
+    }
+    return true;
+}
+
+/* One page of a span: a run if its byte says so, else a spare. */
+static bool check_page(struct walk *walk, const struct run *first, unsigned at,
+                       const char *start, unsigned *used)
+{
+    const struct run *run = &first[at];
+    const struct heap *heap = heap_for_ptr(start);
+    size_t page = heap_page_of(start);
+    if (run->start != start || run->at != at || (at > 0 && run->pages != 0) ||
+        run->byte != &heap->page_class[page]) {
+        return fails(walk, start, "page at odds with its span");
+    }
+    unsigned size_class = block_run_class(start);
+    *used += size_class != 0;
+    walk->given += heap->page_given[page] != GIVEN_NOTHING;
+    if (size_class == 0 && run->objects != 0) {
+        return fails(walk, start, "spare with objects");
+    }
+    return (size_class == 0 || check_run(walk, run, size_class)) &&
+           check_quarters(walk, run);
+}
+
+/* A chunk in use that may be a span. What was cut off behind it may have been
+ * too little for a chunk. */
+static bool check_span(struct walk *walk, const struct chunk *chunk)
+{
+    const char *mem = chunk2mem(chunk);
+    const struct run *first = heap_span_in(chunk);
+    if (first == NULL) {
+        return true;
+    }
+    unsigned used = 0;
+    if (first->pages > RUN_SPAN_MAX ||
+        chunk_size(chunk) - first->pages * RUN_SIZE >= MIN_CHUNK_SIZE ||
+        !chunk_is_cached(chunk)) {
+        return fails(walk, mem, "span at odds with its chunk");
+    }
+    for (unsigned at = 0; at < first->pages; at++) {
+        if (!check_page(walk, first, at, mem + at * RUN_SIZE, &used)) {
+            return false;
+        }
+    }
+    walk->spares += first->pages - used;
+    walk->empty_pages += used == 0 ? first->pages : 0u;
+    return used == first->used || fails(walk, mem, "span miscounts its runs");
+}
+
 static void count_pages(struct walk *walk, const struct heap *heap)
 {
     for (size_t page = 0; page < HEAP_PAGES; page++) {
         walk->pages += heap->page_class[page] != 0;
+        walk->pages_given += heap->page_given[page] != GIVEN_NOTHING;
     }
 }
 
@@ -158,7 +232,7 @@ static bool check_chunk(struct walk *walk, struct chunk *chunk,
         return fails(walk, mem, "P differs from the state of the chunk before");
     }
     if ((low & CHUNK_IS_FREE) == 0) {
-        return check_run(walk, chunk);
+        return check_span(walk, chunk);
     }
     if (previous_is_free) {
         return fails(walk, mem, "two free chunks side by side");
@@ -300,30 +374,45 @@ static bool check_bins(struct walk *walk)
     return true;
 }
 
-/* Whether the run is where it belongs; a spare's chunk is CACHED. */
-static bool is_in_right_list(const struct run *run, unsigned size_class,
-                             unsigned bucket)
+/* What a list of pages is to hold. */
+struct page_list {
+    const struct run *first;
+    unsigned size_class; /* 0: spares */
+    unsigned bucket;
+    bool is_empty; /* the first pages of spans without runs */
+};
+
+static bool belongs_there(const struct run *run, const struct page_list *list)
 {
-    return block_run_class(run->start) == size_class &&
-           (size_class != 0 ? run->bucket == bucket && run->free > 0
-                            : chunk_is_cached(mem2chunk(run->start)));
+    if (block_run_class(run->start) != list->size_class) {
+        return false;
+    }
+    if (list->size_class != 0) {
+        return run->bucket == list->bucket && run->free > 0;
+    }
+    if (run->at > heap_page_of(run->start)) {
+        return false;
+    }
+    const struct run *first = run - run->at;
+    return first->pages != 0 && (first->used == 0) == list->is_empty &&
+           (!list->is_empty || run->at == 0);
 }
 
-/* One list of runs; `most` bounds it. */
-static bool check_run_list(struct walk *walk, const struct run *first,
-                           unsigned size_class, unsigned bucket, size_t *met,
-                           size_t most)
+/* *met counts the pages; `most` bounds it. */
+static bool check_page_list(struct walk *walk, const struct page_list *list,
+                            size_t *met, size_t most)
 {
     const struct run *previous = NULL;
-    for (const struct run *run = first; run != NULL; run = run->next) {
-        if (++*met > most) {
+    for (const struct run *run = list->first; run != NULL; run = run->next) {
+        *met += list->is_empty ? run->pages : 1;
+        if (*met > most || (list->is_empty && run->pages == 0)) {
             return fails(walk, run, "lists hold more runs than there are");
         }
         if (owner_of(run->start) != walk->arena->number ||
             run != heap_run_of(run->start) || run->previous != previous) {
             return fails(walk, run, "list of runs is broken");
         }
-        if (!is_in_right_list(run, size_class, bucket)) {
+        if (!belongs_there(run, list)) {
             return fails(walk, run->start, "run in the wrong list");
         }
         previous = run;
@@ -331,27 +420,41 @@ static bool check_run_list(struct walk *walk, const struct run *first,
     return true;
 }
 
-/* Every run with free objects is in the list of its class and its bucket. */
+static bool check_buckets(struct walk *walk)
+{
+    const struct run_set *runs = &walk->arena->runs;
+    size_t met = 0;
+    for (unsigned i = 0; i < RUN_CLASSES * RUN_BUCKETS; i++) {
+        struct page_list list = {
+            .first = runs->buckets[i / RUN_BUCKETS][i % RUN_BUCKETS],
+            .size_class = CHUNK_CLASSES + i / RUN_BUCKETS,
+            .bucket = i % RUN_BUCKETS,
+        };
+        if (!check_page_list(walk, &list, &met, walk->runs_with_free)) {
+            return false;
+        }
+    }
+    return met == walk->runs_with_free ||
+           fails(walk, runs, "lists hold fewer runs than there are");
+}
+
+/* Every run with free objects is in the list of its class and its bucket, every
+ * other page of a span in one of those for spares. */
 static bool check_runs(struct walk *walk)
 {
     const struct run_set *runs = &walk->arena->runs;
-    size_t met = 0, without_objects = 0;
-    for (unsigned i = 0; i < RUN_CLASSES; i++) {
-        for (unsigned bucket = 0; bucket < RUN_BUCKETS; bucket++) {
-            if (!check_run_list(walk, runs->buckets[i][bucket],
-                                CHUNK_CLASSES + i, bucket, &met,
-                                walk->runs_with_free)) {
-                return false;
-            }
-        }
-    }
-    if (!check_run_list(walk, runs->spare, 0, 0, &without_objects,
-                        runs->spares)) {
+    struct page_list used = {.first = runs->spare};
+    struct page_list unused = {.first = runs->empty, .is_empty = true};
+    size_t met = 0, met_empty = 0;
+    if (!check_buckets(walk) ||
+        !check_page_list(walk, &used, &met, walk->spares) ||
+        !check_page_list(walk, &unused, &met_empty, walk->spares)) {
         return false;
     }
-    return (walk->pages == walk->runs && met == walk->runs_with_free &&
-            without_objects == runs->spares && runs->count == walk->runs &&
-            runs->free_objects == walk->objects &&
+    return (walk->pages == walk->runs && walk->pages_given == walk->given &&
+            met + met_empty == walk->spares && walk->spares == runs->spares &&
+            met_empty == walk->empty_pages && met_empty == runs->empty_pages &&
+            runs->count == walk->runs && runs->free_objects == walk->objects &&
             runs->free_bytes == walk->object_bytes) ||
            fails(walk, runs, "runs differ from what is known of them");
 }

@@ -20,6 +20,7 @@
 
 #include "alloc.h"
 #include "base.h"
+#include "guard.h"
 #include "hooks.h"
 #include "os.h"
 #include "tcache.h"
@@ -60,11 +61,21 @@ static void *or_enomem(void *mem)
     return mem;
 }
 
+/* Where the function that uses it was called from. It is entered by jumps from
+ * others that leave the caller's frame pointer alone. */
+#define CALL(from) ((struct guard_call){(from), __builtin_frame_address(0)})
+
 static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
         return or_enomem(hooks_malloc(hooks, size, caller));
+    }
+    if (unlikely(guard_is_due())) {
+        void *mem = guard_allocate(size, CALL(caller));
+        if (mem != NULL) {
+            return mem;
+        }
     }
     return or_enomem(is_too_large(size) ? NULL
                                         : alloc_malloc_beyond_cache(size));
@@ -83,6 +94,8 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
         int saved = errno;
         hooks_free(hooks, mem, caller);
         errno = saved;
+    } else if (unlikely(guard_contains(mem))) {
+        guard_free(mem, CALL(caller));
     } else if (likely(mem != NULL)) {
         alloc_free_beyond_cache(mem);
     }
@@ -112,6 +125,12 @@ static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
         void *mem = hooks_malloc(hooks, bytes, caller);
         return mem != NULL ? memset(mem, 0, bytes) : or_enomem(NULL);
+    }
+    if (unlikely(guard_is_due())) {
+        void *mem = guard_allocate(bytes, CALL(caller));
+        if (mem != NULL) {
+            return mem;
+        }
     }
     return or_enomem(is_too_large(bytes) ? NULL
                                          : alloc_calloc_beyond_cache(bytes));
@@ -244,17 +263,26 @@ size_t malloc_usable_size(void *mem)
     return mem != NULL ? alloc_usable_size(mem) : 0;
 }
 
+/* While hooks are there the block may be theirs. */
+static PTM_NOINLINE void verify_size(const void *mem, size_t size)
+{
+    if (mem != NULL && hooks_get() == NULL) {
+        alloc_verify_size(mem, size);
+    }
+}
+
 void free_sized(void *mem, size_t size)
 {
-    (void)size;
+    if (unlikely(!tcache_fits(mem, size))) {
+        verify_size(mem, size);
+    }
     __libc_free(mem);
 }
 
 void free_aligned_sized(void *mem, size_t alignment, size_t size)
 {
     (void)alignment;
-    (void)size;
-    __libc_free(mem);
+    free_sized(mem, size);
 }
 
 PTM_ALIAS(malloc, __libc_malloc);

@@ -12,12 +12,12 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 
 #include "arenas.h"
 #include "base.h"
 #include "fatal.h"
+#include "glibc_malloc.h"
 #include "inspect.h"
 #include "mapped.h"
 #include "options.h"

@@ -4,9 +4,14 @@
 #include <pthread.h>
 
 #include "arenas.h"
+#include "harden.h"
+#include "helper.h"
 #include "lock.h"
 #include "mapped.h"
 #include "options.h"
+#include "os.h"
+#include "purge.h"
+#include "settings.h"
 #include "tcache.h"
 
 static struct {
@@ -25,6 +30,9 @@ static void end_thread(void *unused)
     (void)unused;
     tcache_destroy();
     arenas_detach_thread();
+    if (os_thread() == os_process()) {
+        helper_stop_for_ever();
+    }
 }
 
 static void after_fork_in_child(void)
@@ -35,6 +43,9 @@ static void after_fork_in_child(void)
     }
     lock_confirm(&process.lock);
     mapped_after_fork();
+    purge_after_fork();
+    helper_after_fork();
+    tcache_after_fork();
     arenas_after_fork();
 }
 
@@ -50,8 +61,11 @@ static void start_process(void)
             pthread_key_create(&process.thread_key, end_thread) == 0;
     }
     if (!process.has_options) {
-        process.has_options = options_read_environment();
+        process.has_options = settings_read();
         tcache_set_limits();
+        if (harden_is_on()) {
+            harden_start();
+        }
         __atomic_store_n(&process.is_started, process.has_options,
                          __ATOMIC_RELEASE);
     }
@@ -65,7 +79,8 @@ static void register_fork_handler(void)
 {
     if (!__atomic_exchange_n(&process.has_fork_handler, true,
                              __ATOMIC_RELAXED)) {
-        pthread_atfork(NULL, NULL, after_fork_in_child);
+        pthread_atfork(purge_before_fork, purge_after_fork_in_parent,
+                       after_fork_in_child);
     }
 }
 
@@ -89,11 +104,15 @@ void life_start_thread(void)
     }
 }
 
-/* By now there is an environment; and what has not allocated yet may fork. */
+/* By now there is an environment; and what has not allocated yet may fork. The
+ * end of the main thread must be noticed even if it never allocates. */
 __attribute__((constructor)) static void finish_start(void)
 {
     if (!__atomic_load_n(&process.is_started, __ATOMIC_ACQUIRE)) {
         start_process();
     }
     register_fork_handler();
+    if (process.has_thread_key) {
+        pthread_setspecific(process.thread_key, &process);
+    }
 }

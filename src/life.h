@@ -11,8 +11,8 @@
  *     end of    the key's destructor: after C++'s thread_local destructors,
  *     a thread  before the C library frees what it keeps for the thread. What
  *               is allocated after that is served without attachment.
- *     fork      nothing before it and nothing in the parent; the child
- *               repairs (see lock.h).
+ *     fork      the helper pauses; no lock is waited for. The child repairs
+ *               (see lock.h).
  */
 #ifndef PTM_LIFE_H
 #define PTM_LIFE_H

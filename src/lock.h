@@ -9,6 +9,7 @@
  * Ranks. A thread that holds a lock takes only locks of higher rank:
  *
  *     START    process start (life.c)
+ *     PURGE    a step of a purge
  *     ARENA    one arena; never two at a time
  *     ARENAS   the set of arenas: creation, free list, who is attached
  *     MAPPED   the table of direct mappings
@@ -36,9 +37,10 @@
 
 enum lock_rank {
     LOCK_RANK_START = 0,
-    LOCK_RANK_ARENA = 1,
-    LOCK_RANK_ARENAS = 2,
-    LOCK_RANK_MAPPED = 3,
+    LOCK_RANK_PURGE = 1,
+    LOCK_RANK_ARENA = 2,
+    LOCK_RANK_ARENAS = 3,
+    LOCK_RANK_MAPPED = 4,
 };
 
 enum lock_state {

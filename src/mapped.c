@@ -122,7 +122,7 @@ static size_t array_bytes(size_t count)
 
 static struct slot_array *array_create(size_t count)
 {
-    struct slot_array *array = os_map(array_bytes(count));
+    struct slot_array *array = os_map_fenced(array_bytes(count));
     if (array != NULL) {
         array->count = count;
         array->slots = (struct slot *)(array + 1);
@@ -154,7 +154,7 @@ static bool rebuild(void)
     __atomic_store_n(&table.array, array, __ATOMIC_RELEASE);
     table.used = used;
     if (old != &first_array) {
-        os_unmap(old, array_bytes(old->count));
+        os_unmap_fenced(old, array_bytes(old->count));
     }
     return true;
 }
@@ -454,6 +454,20 @@ enum mapped_verdict mapped_free(struct chunk *chunk)
     return verdict;
 }
 
+void mapped_expire(void)
+{
+    struct victims victims = {.count = 0};
+    lock_table();
+    recent_expire(&victims);
+    unlock_table();
+    unmap_victims(&victims);
+}
+
+bool mapped_keeps_any(void)
+{
+    return recent_has_any();
+}
+
 bool mapped_trim(void)
 {
     struct victims victims = {.count = 0};
@@ -463,21 +477,31 @@ bool mapped_trim(void)
     return unmap_victims(&victims);
 }
 
+/* Adds what is kept right behind a mapping to it, if that is enough. */
+static bool take_behind(char *end, size_t more)
+{
+    lock_table();
+    bool taken = recent_take_behind(end, more);
+    unlock_table();
+    return taken;
+}
+
 /* What a chunk of this length becomes when its mapping holds `size` bytes:
  * moved, longer or shorter; NULL when the kernel refuses. */
 static struct chunk *remap(struct chunk *chunk, size_t *length, size_t size)
 {
     char *map = map_of(chunk);
     size_t offset = (size_t)((char *)chunk - map);
-    size_t new_map_length =
-        round_up(offset + CHUNK_HEADER_SIZE + size, os_page_size());
-    if (new_map_length != offset + *length) {
-        map = os_remap(map, offset + *length, new_map_length);
+    size_t had = offset + *length;
+    size_t wanted = round_up(offset + CHUNK_HEADER_SIZE + size, os_page_size());
+    if (wanted < had ||
+        (wanted > had && !take_behind(map + had, wanted - had))) {
+        map = os_remap(map, had, wanted);
     }
     if (map == NULL) {
         return NULL;
     }
-    *length = new_map_length - offset;
+    *length = wanted - offset;
     chunk = chunk_at(map, offset);
     chunk_set_mapped(chunk, *length);
     return chunk;
@@ -535,6 +559,21 @@ enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
     }
     unlock_table();
     return verdict;
+}
+
+int mapped_visit(int (*visit)(void *mem, size_t usable, void *data), void *data)
+{
+    int result = 0;
+    lock_table();
+    for (size_t i = 0; i < table.array->count && result == 0; i++) {
+        const struct slot *slot = &table.array->slots[i];
+        if (key_is_live(slot->key)) {
+            result = visit(chunk2mem(chunk_at((void *)slot->key, 0)),
+                           slot->length - CHUNK_HEADER_SIZE, data);
+        }
+    }
+    unlock_table();
+    return result;
 }
 
 size_t mapped_count(void)
@@ -633,3 +672,19 @@ void mapped_after_fork(void)
     table.promised = 0;
     lock_reset(&table.lock);
 }
+
+const struct description mapped_description[] = {
+    DESCRIBE_ADDRESS("mapped", &table),
+    DESCRIBE_PART("mapped.array", __typeof(table), array),
+    DESCRIBE_PART("mapped.most", __typeof(table), totals.max_bytes),
+    DESCRIBE_ADDRESS("first_slots", &first_array),
+    DESCRIBE_PART("slots.count", struct slot_array, count),
+    DESCRIBE_PART("slots.first", struct slot_array, slots),
+    DESCRIBE_NUMBER("slot.size", sizeof(struct slot)),
+    DESCRIBE_PART("slot.key", struct slot, key),
+    DESCRIBE_PART("slot.length", struct slot, length),
+    DESCRIBE_NUMBER("SLOT_STATE", MALLOC_ALIGNMENT - 1), /* 0: live */
+    DESCRIBE_NUMBER("SLOT_GONE", SLOT_GONE),
+    DESCRIBE_NUMBER("SLOT_KEPT", SLOT_KEPT),
+    {.name = ""},
+};

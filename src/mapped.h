@@ -25,6 +25,7 @@
 
 #include "base.h"
 #include "chunk.h"
+#include "describe.h"
 
 struct mapped_totals {
     size_t count;
@@ -59,10 +60,21 @@ enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
 /* Unmaps what was freed and is still kept; true when there was any. */
 bool mapped_trim(void);
 
+/* The same for what was freed too long ago. */
+void mapped_expire(void);
+
+/* Whether any is kept; a hint that takes no lock. */
+bool mapped_keeps_any(void);
+
 struct mapped_totals mapped_get_totals(void);
 
 /* How many direct mappings there are just now; takes no lock. */
 size_t mapped_count(void);
+
+/* Calls `visit` for each live mapping, under the table's lock, until one call
+ * returns something else than 0, and returns that, else 0. */
+int mapped_visit(int (*visit)(void *mem, size_t usable, void *data),
+                 void *data);
 
 /* Checks table, headers and totals against each other; NULL, or the first
  * thing that is wrong, with *where. */
@@ -71,5 +83,7 @@ const char *mapped_inspect(const void **where);
 /* In the child of a fork: gives up a lock whose holder is gone and counts
  * anew. */
 void mapped_after_fork(void);
+
+extern const struct description mapped_description[];
 
 #endif

@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-#include "fatal.h"
-#include "os.h"
-
-extern char **environ;
-
 size_t option_values[OPTION_COUNT] = {
     [OPTION_MMAP_THRESHOLD] = DEFAULT_MMAP_THRESHOLD,
     [OPTION_MMAP_MAX] = DEFAULT_MMAP_MAX,
@@ -14,9 +9,12 @@ size_t option_values[OPTION_COUNT] = {
     [OPTION_TCACHE_MAX] = DEFAULT_TCACHE_MAX,
     [OPTION_RUN_MAX] = DEFAULT_RUN_MAX,
     [OPTION_MAPPED_CACHE] = DEFAULT_MAPPED_CACHE,
+    [OPTION_DECAY] = DEFAULT_DECAY,
+    [OPTION_HELPER] = 1,
+    [OPTION_GUARD] = DEFAULT_GUARD,
 };
 
-static const char PTM_VARIABLE[] = "PTM_OPTIONS";
+struct option_place option_places[OPTION_COUNT];
 
 /* Arrays, not pointers: a table of pointers would need a relocation each. */
 static const struct option_name {
@@ -34,177 +32,204 @@ static const struct option_name {
     [OPTION_TCACHE_MAX] = {"tcache_max", "", SIZE_MAX},
     [OPTION_RUN_MAX] = {"run_max", "", SIZE_MAX},
     [OPTION_MAPPED_CACHE] = {"mapped_cache", "", SIZE_MAX},
+    [OPTION_DECAY] = {"decay", "", (size_t)1 << 40},
+    [OPTION_HELPER] = {"helper", "", 1},
+    [OPTION_GUARD] = {"guard", "", UINT32_MAX},
+    [OPTION_HARDENED] = {"hardened", "", 1},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
+    [OPTION_DEEPBIND] = {"deepbind", "", 1},
+    [OPTION_MALLOC_HOOKS] = {"malloc_hooks", "", 1},
+    [OPTION_PRINT_OPTIONS] = {"print_options", "", 1},
 };
 
-/* A word of the environment; not terminated. */
-struct span {
-    const char *text;
-    size_t length;
+static const char origin_names[][16] = {
+    [ORIGIN_DEFAULT] = "default",
+    [ORIGIN_PROGRAM] = "ptm_options",
+    [ORIGIN_FILE] = SETTINGS_FILE,
+    [ORIGIN_GLIBC_VARIABLE] = "", /* each has its own name */
+    [ORIGIN_GLIBC_TUNABLES] = "GLIBC_TUNABLES",
+    [ORIGIN_PTM_OPTIONS] = "PTM_OPTIONS",
+    [ORIGIN_RUN_TIME] = "run time",
 };
 
-static bool span_is(struct span span, const char *text)
+/* ---- the table ---------------------------------------------------------- */
+
+bool span_is(struct span span, const char *text)
 {
     return strlen(text) == span.length &&
            memcmp(span.text, text, span.length) == 0;
 }
 
-static void append_quoted(struct message *message, struct span span)
+enum option option_named(struct span key)
+{
+    unsigned option = 0;
+    while (option < OPTION_COUNT && !span_is(key, option_names[option].key)) {
+        option++;
+    }
+    return (enum option)option;
+}
+
+enum option option_of_variable(const char *entry, const char **value)
+{
+    size_t length = strcspn(entry, "=");
+    if (entry[length] == '\0') {
+        return OPTION_COUNT;
+    }
+    *value = entry + length + 1;
+    unsigned option = 0;
+    while (option < OPTION_COUNT && !span_is((struct span){entry, length},
+                                             option_names[option].variable)) {
+        option++;
+    }
+    return (enum option)option;
+}
+
+bool option_is_glibcs(enum option option)
+{
+    return option == OPTION_TCACHE_MAX ||
+           option_names[option].variable[0] != '\0';
+}
+
+size_t option_most(enum option option)
+{
+    return option_names[option].most;
+}
+
+const char *option_key(enum option option)
+{
+    return option_names[option].key;
+}
+
+/* ---- messages ----------------------------------------------------------- */
+
+static void message_quoted(struct message *message, struct span span)
 {
     message_text(message, "'");
     message_bytes(message, span.text, min_size(span.length, 64));
     message_text(message, "'");
 }
 
-static void warn_unknown(struct span key)
+void message_place(struct message *message, struct option_place place,
+                   enum option option)
+{
+    message_text(message, place.origin == ORIGIN_GLIBC_VARIABLE
+                              ? option_names[option].variable
+                              : origin_names[place.origin]);
+    if (place.line != 0) {
+        message_text(message, " line ");
+        message_number(message, place.line);
+    }
+}
+
+void option_warn_unknown(struct option_place place, struct span key)
 {
     struct message message;
     message_start(&message);
-    message_text(&message, "ptm: PTM_OPTIONS: unknown option ");
-    append_quoted(&message, key);
+    message_text(&message, "ptm: ");
+    message_place(&message, place, OPTION_COUNT);
+    message_text(&message, ": unknown option ");
+    message_quoted(&message, key);
     message_write(&message);
 }
 
-static void warn_bad_value(const char *variable, struct span key,
+static void warn_bad_value(struct option_place place, enum option option,
                            struct span value)
 {
     struct message message;
     message_start(&message);
     message_text(&message, "ptm: ");
-    message_text(&message, variable);
+    message_place(&message, place, option);
     message_text(&message, ": bad value ");
-    append_quoted(&message, value);
-    message_text(&message, " for ");
-    append_quoted(&message, key);
+    message_quoted(&message, value);
+    message_text(&message, " for '");
+    message_text(&message, option_names[option].key);
+    message_text(&message, "'");
     message_write(&message);
 }
 
-/* Whole decimal or 0x numbers, with an optional k, m or g for 2^10, 2^20,
- * 2^30. */
+/* ---- values ------------------------------------------------------------- */
+
+static void store_option(enum option option, size_t value,
+                         struct option_place place)
+{
+    __atomic_store_n(&option_values[option], value, __ATOMIC_RELAXED);
+    __atomic_store_n(&option_places[option].line, place.line, __ATOMIC_RELAXED);
+    __atomic_store_n(&option_places[option].origin, place.origin,
+                     __ATOMIC_RELAXED);
+}
+
+void option_set(enum option option, size_t value)
+{
+    store_option(option, value,
+                 (struct option_place){.origin = ORIGIN_RUN_TIME});
+}
+
+static unsigned digit_of(char c)
+{
+    return c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+           : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                  : UINT32_MAX;
+}
+
+/* Multiplies by 2^10, 2^20, 2^30 for k, m, g. */
+static bool apply_unit(char unit, size_t *number)
+{
+    static const char units[] = "kmg";
+    const char *found = strchr(units, unit | 0x20);
+    return found != NULL && *found != '\0' &&
+           !__builtin_mul_overflow(
+               *number, (size_t)1 << (10 * (found - units + 1)), number);
+}
+
+/* Whole decimal or 0x numbers, with an optional unit. */
 static bool parse_number(struct span span, size_t *number)
 {
-    size_t at = 0;
-    unsigned base = 10;
-    if (span.length > 2 && span.text[0] == '0' && span.text[1] == 'x') {
-        base = 16;
-        at = 2;
-    }
-    size_t value = 0;
-    size_t first = at;
-    for (; at < span.length; at++) {
-        char c = span.text[at];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                                                : base;
-        if (digit >= base) {
-            break;
-        }
-        if (__builtin_mul_overflow(value, base, &value) ||
-            __builtin_add_overflow(value, digit, &value)) {
+    bool is_hex = span.length > 2 && span.text[0] == '0' && span.text[1] == 'x';
+    unsigned base = is_hex ? 16 : 10;
+    size_t first = is_hex ? 2 : 0;
+    size_t at = first;
+    *number = 0;
+    for (; at < span.length && digit_of(span.text[at]) < base; at++) {
+        if (__builtin_mul_overflow(*number, base, number) ||
+            __builtin_add_overflow(*number, digit_of(span.text[at]), number)) {
             return false;
         }
     }
-    if (at == first) {
+    if (at == first || at + 1 < span.length) {
         return false;
     }
-    if (at + 1 == span.length) {
-        static const char units[] = "kmg";
-        const char *unit = strchr(units, span.text[at] | 0x20);
-        if (unit == NULL || *unit == '\0' ||
-            __builtin_mul_overflow(
-                value, (size_t)1 << (10 * (unit - units + 1)), &value)) {
-            return false;
-        }
-        at++;
-    }
-    *number = value;
-    return at == span.length;
+    return at == span.length || apply_unit(span.text[at], number);
 }
 
-static bool set_from_text(unsigned option, struct span value)
+/* A negative size is more than any to glibc, that is: no limit. */
+static bool parse_for_glibc(struct span value, size_t *number)
+{
+    if (value.length > 1 && value.text[0] == '-') {
+        struct span rest = {value.text + 1, value.length - 1};
+        bool is_number = parse_number(rest, number);
+        *number = SIZE_MAX;
+        return is_number;
+    }
+    return parse_number(value, number);
+}
+
+static bool parse_value(struct option_place place, enum option option,
+                        struct span value, size_t *number)
+{
+    bool is_glibcs = place.origin == ORIGIN_GLIBC_VARIABLE ||
+                     place.origin == ORIGIN_GLIBC_TUNABLES;
+    return (is_glibcs ? parse_for_glibc(value, number)
+                      : parse_number(value, number)) &&
+           *number <= option_names[option].most;
+}
+
+void option_set_from(struct option_place place, enum option option,
+                     struct span value)
 {
     size_t number;
-    if (!parse_number(value, &number) || number > option_names[option].most) {
-        return false;
+    if (!parse_value(place, option, value, &number)) {
+        warn_bad_value(place, option, value);
+    } else if (place.origin >= option_places[option].origin) {
+        store_option(option, number, place);
     }
-    option_set((enum option)option, number);
-    return true;
-}
-
-static void apply_pair(struct span pair)
-{
-    const char *equals = memchr(pair.text, '=', pair.length);
-    size_t key_length =
-        equals != NULL ? (size_t)(equals - pair.text) : pair.length;
-    struct span key = {pair.text, key_length};
-    struct span value = {pair.text + pair.length, 0};
-    if (equals != NULL) {
-        value.text = equals + 1;
-        value.length = pair.length - key_length - 1;
-    }
-    for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (span_is(key, option_names[i].key)) {
-            if (!set_from_text(i, value)) {
-                warn_bad_value(PTM_VARIABLE, key, value);
-            }
-            return;
-        }
-    }
-    warn_unknown(key);
-}
-
-static void apply_list(const char *list)
-{
-    while (*list != '\0') {
-        size_t length = strcspn(list, ",");
-        if (length > 0) {
-            apply_pair((struct span){list, length});
-        }
-        list += length;
-        list += *list == ',';
-    }
-}
-
-/* The value of NAME in the entry NAME=value, or NULL. */
-static const char *value_of(const char *entry, const char *name)
-{
-    size_t length = strlen(name);
-    return strncmp(entry, name, length) == 0 && entry[length] == '='
-               ? entry + length + 1
-               : NULL;
-}
-
-/* glibc ignores values it cannot read, silently; so do we for its own
- * variables, which were not written for us. */
-static void apply_glibc_variable(const char *entry)
-{
-    for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        const char *value = value_of(entry, option_names[i].variable);
-        if (value != NULL) {
-            set_from_text(i, (struct span){value, strlen(value)});
-        }
-    }
-}
-
-bool options_read_environment(void)
-{
-    if (environ == NULL) {
-        return false;
-    }
-    if (os_is_secure()) {
-        return true;
-    }
-    const char *list = NULL;
-    for (char **entry = environ; *entry != NULL; entry++) {
-        const char *value = value_of(*entry, PTM_VARIABLE);
-        if (value != NULL) {
-            list = value;
-        } else if (strncmp(*entry, "MALLOC_", 7) == 0) {
-            apply_glibc_variable(*entry);
-        }
-    }
-    if (list != NULL) {
-        apply_list(list);
-    }
-    return true;
 }

@@ -36,6 +36,19 @@ bool os_decommit(void *address, size_t size);
 /* Readable, writable, zeroed memory anywhere; NULL when refused. */
 void *os_map(size_t size);
 
+/* The same between two pages that nobody may write, so that who runs off the
+ * end of what lies beside it faults before he gets there. For what the
+ * allocator believes. */
+void *os_map_fenced(size_t size);
+bool os_unmap_fenced(void *address, size_t size);
+
+/* Memory that may not even be read from now on; it keeps its contents, and
+ * os_commit opens it again. False when refused: nothing has changed then. */
+bool os_close(void *address, size_t size);
+
+/* Memory that may be read and no more. False when refused. */
+bool os_freeze(void *address, size_t size);
+
 /* Frees the pages of committed memory, which then reads as zero; the memory
  * stays committed. False when refused: the contents are then undefined only
  * in that some pages may be zero. */
@@ -56,6 +69,14 @@ void *os_map_wiped_on_fork(size_t size);
 /* Keeps huge pages away from memory that is touched here and there. */
 void os_avoid_huge_pages(void *address, size_t size);
 
+/* Whether a word may be read there; `address` is a multiple of 8. */
+bool os_can_read(const void *address);
+
+/* From now on a memory fault of the program is shown to `report`, with the
+ * address; if that returns, it takes its course as if nobody had looked. Only
+ * where the program has no handler for it, and until it sets one. */
+void os_watch_faults(void (*report)(const void *address));
+
 /* How many CPUs this process may really use, at least 1: the affinity mask,
  * cut down to the quota of its cgroup and of those above it (v1 and v2). */
 unsigned os_cpu_limit(void);
@@ -70,7 +91,8 @@ size_t os_address_space_limit(void);
  * attacker's. */
 bool os_is_secure(void);
 
-/* Sixteen bytes that the kernel drew for this process when it started. */
+/* Sixteen random bytes: fresh ones, or, where the kernel has none to give or
+ * is not to be asked, those that it drew for this process when it started. */
 void os_random_bytes(uint64_t random[2]);
 
 /* The number of this process. */
@@ -79,6 +101,19 @@ uint32_t os_process(void);
 /* A clock that never goes back, good to some ten milliseconds and cheap. */
 uint64_t os_milliseconds(void);
 
+/* A file to read from, or -1. Close it. */
+int os_open_file(const char *path);
+
+/* Up to `capacity` bytes from where the file stands; 0 at its end, and when it
+ * cannot be read. */
+size_t os_read_file(int file, char *bytes, size_t capacity);
+
+void os_close_file(int file);
+
+/* The file that this process runs, as a string; false when the kernel does not
+ * tell, or the path does not fit. */
+bool os_program_path(char *path, size_t capacity);
+
 /* Writes all bytes to standard error, without being a cancellation point. */
 void os_write_error(const char *text, size_t length);
 
@@ -86,6 +121,20 @@ void os_write_error(const char *text, size_t length);
  */
 void os_wait(uint32_t *word, uint32_t expected);
 void os_wake_one(uint32_t *word);
+
+/* As os_wait, for so many milliseconds at most. */
+void os_wait_for(uint32_t *word, uint32_t expected, uint64_t milliseconds);
+
+/* Lets another thread run on this CPU. */
+void os_yield(void);
+
+/* The number of this thread, and whether one of this process still exists. The
+ * main thread has the number of the process. */
+uint32_t os_thread(void);
+bool os_thread_exists(uint32_t number);
+
+/* Gives this thread a name of up to 15 characters, for ps and gdb. */
+void os_name_thread(const char *name);
 
 /* Tells the CPU that this thread is spinning. */
 static inline void os_pause(void)

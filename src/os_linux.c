@@ -12,9 +12,12 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -89,10 +92,15 @@ bool os_reserve_at(void *address, size_t size)
     return got == address && got != NULL;
 }
 
+static bool protect(void *address, size_t size, int protection)
+{
+    return quiet_syscall(SYS_mprotect, (long)address, (long)size, protection, 0,
+                         0, 0) == 0;
+}
+
 bool os_commit(void *address, size_t size)
 {
-    return quiet_syscall(SYS_mprotect, (long)address, (long)size,
-                         PROT_READ | PROT_WRITE, 0, 0, 0) == 0;
+    return protect(address, size, PROT_READ | PROT_WRITE);
 }
 
 bool os_decommit(void *address, size_t size)
@@ -103,6 +111,33 @@ bool os_decommit(void *address, size_t size)
 void *os_map(size_t size)
 {
     return map(NULL, size, PROT_READ | PROT_WRITE, 0);
+}
+
+void *os_map_fenced(size_t size)
+{
+    size_t page = os_page_size();
+    char *fence = os_reserve(size + 2 * page);
+    if (fence != NULL && !os_commit(fence + page, size)) {
+        os_unmap(fence, size + 2 * page);
+        fence = NULL;
+    }
+    return fence != NULL ? fence + page : NULL;
+}
+
+bool os_unmap_fenced(void *address, size_t size)
+{
+    size_t page = os_page_size();
+    return os_unmap((char *)address - page, size + 2 * page);
+}
+
+bool os_close(void *address, size_t size)
+{
+    return protect(address, size, PROT_NONE);
+}
+
+bool os_freeze(void *address, size_t size)
+{
+    return protect(address, size, PROT_READ);
 }
 
 static bool advise(void *address, size_t size, int advice)
@@ -144,24 +179,93 @@ void os_avoid_huge_pages(void *address, size_t size)
     advise(address, size, MADV_NOHUGEPAGE);
 }
 
-/* Reads a small file whole, as a string; false when it cannot be read. */
-static bool read_file(const char *path, char *text, size_t capacity)
+/* The kernel reads the mask before it looks at what is to be done with it, and
+ * there is no such thing as -1. */
+bool os_can_read(const void *address)
+{
+    enum { MASK_BYTES = 8 };
+    return quiet_syscall(SYS_rt_sigprocmask, -1, (long)address, 0, MASK_BYTES,
+                         0, 0) == -EINVAL;
+}
+
+static void (*fault_report)(const void *address);
+
+/* A signal that somebody has sent does not come again by itself. */
+static void handle_fault(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    int saved = errno;
+    bool is_sent = info->si_code <= 0;
+    if (!is_sent) {
+        fault_report(info->si_addr);
+    }
+    sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (is_sent) {
+        raise(number);
+    }
+    errno = saved;
+}
+
+void os_watch_faults(void (*report)(const void *address))
+{
+    struct sigaction now;
+    struct sigaction ours = {.sa_sigaction = handle_fault,
+                             .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    int saved = errno;
+    fault_report = report;
+    if (sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        sigaction(SIGSEGV, &ours, NULL);
+    }
+    errno = saved;
+}
+
+int os_open_file(const char *path)
 {
     long file = quiet_syscall(SYS_openat, AT_FDCWD, (long)path,
                               O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    return file < 0 ? -1 : (int)file;
+}
+
+size_t os_read_file(int file, char *bytes, size_t capacity)
+{
+    long got;
+    do {
+        got =
+            quiet_syscall(SYS_read, file, (long)bytes, (long)capacity, 0, 0, 0);
+    } while (got == -EINTR);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+void os_close_file(int file)
+{
+    quiet_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+}
+
+bool os_program_path(char *path, size_t capacity)
+{
+    long length =
+        quiet_syscall(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe",
+                      (long)path, (long)capacity, 0, 0);
+    if (length <= 0 || (size_t)length >= capacity) {
+        return false;
+    }
+    path[length] = '\0';
+    return true;
+}
+
+/* Reads a small file whole, as a string; false when it cannot be read. */
+static bool read_file(const char *path, char *text, size_t capacity)
+{
+    int file = os_open_file(path);
     if (file < 0) {
         return false;
     }
-    size_t length = 0;
-    while (length + 1 < capacity) {
-        long got = quiet_syscall(SYS_read, file, (long)(text + length),
-                                 (long)(capacity - 1 - length), 0, 0, 0);
-        if (got <= 0) {
-            break;
-        }
-        length += (size_t)got;
+    size_t length = 0, got = 1;
+    while (got > 0 && length + 1 < capacity) {
+        got = os_read_file(file, text + length, capacity - 1 - length);
+        length += got;
     }
-    quiet_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+    os_close_file(file);
     text[length] = '\0';
     return length > 0;
 }
@@ -361,8 +465,15 @@ bool os_is_secure(void)
     return secure;
 }
 
+/* The C library's own secrets are made of what the kernel drew at the start:
+ * who has found those out is not to know ours. Early in the life of a machine
+ * the kernel may have no more; that is not waited for. */
 void os_random_bytes(uint64_t random[2])
 {
+    if (quiet_syscall(SYS_getrandom, (long)random, 2 * sizeof *random,
+                      GRND_NONBLOCK, 0, 0, 0) == 2 * sizeof *random) {
+        return;
+    }
     int saved = errno;
     const void *bytes = (const void *)getauxval(AT_RANDOM);
     errno = saved;
@@ -405,6 +516,36 @@ void os_write_error(const char *text, size_t length)
 void os_wait(uint32_t *word, uint32_t expected)
 {
     quiet_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, expected, 0, 0, 0);
+}
+
+void os_wait_for(uint32_t *word, uint32_t expected, uint64_t milliseconds)
+{
+    struct timespec time = {
+        .tv_sec = (time_t)(milliseconds / 1000),
+        .tv_nsec = (long)(milliseconds % 1000) * 1000000,
+    };
+    quiet_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, expected,
+                  (long)&time, 0, 0);
+}
+
+void os_yield(void)
+{
+    quiet_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+uint32_t os_thread(void)
+{
+    return (uint32_t)quiet_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+bool os_thread_exists(uint32_t number)
+{
+    return quiet_syscall(SYS_tgkill, os_process(), number, 0, 0, 0, 0) == 0;
+}
+
+void os_name_thread(const char *name)
+{
+    quiet_syscall(SYS_prctl, PR_SET_NAME, (long)name, 0, 0, 0, 0);
 }
 
 void os_wake_one(uint32_t *word)

@@ -56,7 +56,7 @@ static struct parcel *pop(void)
 static struct parcel *map_parcels(void)
 {
     size_t bytes = os_page_size();
-    struct parcel *parcels = os_map(bytes);
+    struct parcel *parcels = os_map_fenced(bytes);
     for (size_t i = 1; parcels != NULL && i < bytes / PARCEL_SIZE; i++) {
         parcel_put(&parcels[i]);
     }
@@ -74,3 +74,10 @@ struct parcel *parcel_get(void)
     }
     return parcel;
 }
+
+const struct description parcel_description[] = {
+    DESCRIBE_ADDRESS("pool", &pool),
+    DESCRIBE_NUMBER("POOL_COUNT_BITS", POOL_COUNT_BITS),
+    DESCRIBE_NUMBER("POOL_SHIFT", POOL_SHIFT),
+    {.name = ""},
+};

@@ -40,6 +40,7 @@
 
 #include "base.h"
 #include "class.h"
+#include "describe.h"
 
 struct parcel {
     struct parcel *next; /* in an inbox, or in the pool */
@@ -110,5 +111,7 @@ struct parcel *parcel_get(void);
 
 /* Nobody needs what is written there any more. */
 void parcel_put(struct parcel *parcel);
+
+extern const struct description parcel_description[];
 
 #endif

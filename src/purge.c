@@ -2,8 +2,41 @@
 
 #include "arena.h"
 #include "arenas.h"
+#include "bell.h"
+#include "harden.h"
+#include "lock.h"
 #include "mapped.h"
+#include "options.h"
+#include "os.h"
+#include "sweep.h"
 #include "tcache.h"
+
+/* Guarded by the lock but for what is said to be atomic. */
+static struct {
+    struct lock lock;
+    unsigned arena;  /* to be looked at next; 0: no pass is under way */
+    bool is_shed;    /* its depot was made smaller in this pass */
+    uint64_t begun;  /* when it began, in milliseconds */
+    uint64_t due;    /* when the next one may; atomic */
+    size_t live;     /* bytes in all arenas, when they were last looked at */
+    bool has_helper; /* atomic */
+    bool is_held_by_fork;
+} purge = {
+    .lock = LOCK_INITIAL(LOCK_RANK_PURGE),
+};
+
+static PTM_TLS unsigned slow_calls;
+
+static struct sweep_room room_for_a_step(size_t bytes)
+{
+    return (struct sweep_room){
+        .bytes = bytes,
+        .calls = SWEEP_STEP_CALLS,
+        .chunks = SWEEP_STEP_CHUNKS,
+    };
+}
+
+/* ---- everything ---------------------------------------------------------- */
 
 /* Frees what the arena keeps for caches and what has come home to it,
  * releasing the lock now and then. What others send meanwhile is not waited
@@ -25,17 +58,210 @@ static void empty_depot(struct arena *arena)
     }
 }
 
+/* Nor is what others free meanwhile waited for. */
+static bool empty_arena(struct arena *arena, size_t pad)
+{
+    bool any = false;
+    bool more = true;
+    size_t left = SIZE_MAX;
+    while (more && left > 0 && arena_acquire(arena)) {
+        struct sweep_room room = room_for_a_step(ASKED_STEP_BYTES);
+        left = min_size(left, 2 * arena->system_bytes / os_page_size() + 64);
+        more = sweep_all_step(arena, pad, &room);
+        left--;
+        any |= room.returned > 0;
+        arena_release(arena);
+    }
+    return any;
+}
+
+static void release_quarantine(struct arena *arena)
+{
+    if (harden_is_on() && arena_acquire(arena)) {
+        harden_release(arena);
+        arena_release(arena);
+    }
+}
+
+static void lock_purge(void)
+{
+    while (!lock_acquire(&purge.lock)) {
+        purge_after_fork();
+    }
+}
+
 bool purge_everything(size_t pad)
 {
     bool any = mapped_trim();
     tcache_flush();
+    any |= tcache_drop_spares();
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);
         empty_depot(arena);
-        if (arena_acquire(arena)) {
-            any |= arena_trim(arena, pad);
-            arena_release(arena);
-        }
+        release_quarantine(arena);
+        lock_purge();
+        any |= empty_arena(arena, pad);
+        lock_release(&purge.lock);
     }
     return any;
+}
+
+/* ---- a pass ---------------------------------------------------------------
+ */
+
+/* A step in one arena; true when there is more to do there. */
+static bool step_in_arena(struct arena *arena)
+{
+    if (!arena_acquire(arena)) {
+        return false;
+    }
+    struct sweep_room room = room_for_a_step(SWEEP_STEP_BYTES);
+    bool more = true;
+    size_t live = arena_live_bytes(arena);
+    purge.live += live - arena->sweeps.live_seen;
+    arena->sweeps.live_seen = live;
+    if (purge.is_shed) {
+        more = sweep_step(arena, SWEEP_OLD, &room);
+    } else {
+        purge.is_shed = !arena_shed_depot(arena);
+    }
+    arena_release(arena);
+    return more;
+}
+
+static bool arena_is_at_rest(struct arena *arena)
+{
+    return !sweep_is_wanted(arena) && !arena_may_shed_depot(arena);
+}
+
+static void go_on_to(unsigned arena)
+{
+    purge.arena = arena;
+    purge.is_shed = false;
+}
+
+static void begin_pass(void)
+{
+    purge.begun = os_milliseconds();
+    go_on_to(1);
+}
+
+static void finish_pass(void)
+{
+    mapped_expire();
+    tcache_note_live(purge.live);
+    tcache_expire_spares();
+    __atomic_store_n(&purge.due, purge.begun + purge_interval(),
+                     __ATOMIC_RELAXED);
+    go_on_to(0);
+}
+
+static bool step_of_pass(void)
+{
+    if (purge.arena == 0) {
+        begin_pass();
+    }
+    while (purge.arena <= arenas_count() &&
+           arena_is_at_rest(arena_numbered(purge.arena))) {
+        go_on_to(purge.arena + 1);
+    }
+    if (purge.arena > arenas_count()) {
+        finish_pass();
+        return false;
+    }
+    if (!step_in_arena(arena_numbered(purge.arena))) {
+        go_on_to(purge.arena + 1);
+    }
+    return true;
+}
+
+bool purge_step(void)
+{
+    if (!lock_try(&purge.lock)) {
+        return false;
+    }
+    bool more = step_of_pass();
+    lock_release(&purge.lock);
+    return more;
+}
+
+bool purge_is_wanted(void)
+{
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        struct arena *arena = arena_numbered(number);
+        if (!arena->is_abandoned && !arena_is_at_rest(arena)) {
+            return true;
+        }
+    }
+    return mapped_keeps_any() || tcache_has_spares();
+}
+
+uint64_t purge_interval(void)
+{
+    return option_get(OPTION_DECAY) / 2;
+}
+
+/* A pass that is under way goes on at the next tick. */
+PTM_NOINLINE static void look_at_the_clock(void)
+{
+    slow_calls = 0;
+    if (__atomic_load_n(&purge.has_helper, __ATOMIC_RELAXED) ||
+        os_milliseconds() < __atomic_load_n(&purge.due, __ATOMIC_RELAXED)) {
+        return;
+    }
+    if (purge_step()) {
+        slow_calls = PURGE_PATIENCE - 1;
+    }
+}
+
+void purge_tick(void)
+{
+    bell_ring();
+    if (++slow_calls >= PURGE_PATIENCE) {
+        look_at_the_clock();
+    }
+}
+
+void purge_leave_to_helper(bool has_helper)
+{
+    __atomic_store_n(&purge.has_helper, has_helper, __ATOMIC_RELAXED);
+}
+
+/* Where this thread has a lock, it is in a signal handler, or so it seems: the
+ * helper may be waiting for that lock. (Without assertions nobody keeps count,
+ * and it is waited in vain, for a moment.) */
+void purge_before_fork(void)
+{
+    if (!__atomic_load_n(&purge.has_helper, __ATOMIC_RELAXED) ||
+        lock_ranks_held != 0 || lock_is_mine(&purge.lock)) {
+        return;
+    }
+    for (int i = 0; i < FORK_PATIENCE; i++) {
+        if (lock_try(&purge.lock)) {
+            purge.is_held_by_fork = true;
+            return;
+        }
+        os_yield();
+    }
+}
+
+void purge_after_fork_in_parent(void)
+{
+    if (lock_is_mine(&purge.lock) && purge.is_held_by_fork) {
+        purge.is_held_by_fork = false;
+        lock_release(&purge.lock);
+    }
+}
+
+void purge_after_fork(void)
+{
+    purge_after_fork_in_parent();
+    if (lock_is_confirmed(&purge.lock)) {
+        return;
+    }
+    if (lock_is_orphaned(&purge.lock)) {
+        go_on_to(0);
+        lock_reset(&purge.lock);
+    }
+    lock_confirm(&purge.lock);
 }

@@ -1,14 +1,50 @@
 /*
- * purge.h - giving memory back to the kernel when asked to.
+ * purge.h - memory goes back to the kernel by itself.
+ *
+ * A pass is a SWEEP_OLD of every arena, after what its depot did not need
+ * since the last pass was freed, and then an end to the mappings and caches
+ * that were kept for a while. One begins every half of `decay`, if there is
+ * anything to do. It is made in steps, each with at most one arena's lock held
+ * and bounded as sweep.h says, by one thread at a time:
+ *
+ *   - the helper (helper.h), in programs with threads; or
+ *   - whoever makes slow calls, and looks at the clock now and then.
+ *
+ * Locks: LOCK_RANK_PURGE is held during a step. Nobody waits for it but who
+ * has asked for it by malloc_trim.
  */
 #ifndef PTM_PURGE_H
 #define PTM_PURGE_H
 
 #include "base.h"
 
-/* Returns the pages inside free chunks of all arenas, and of every top all
- * but `pad` bytes. True when the kernel got any. Takes one arena's lock at a
- * time. */
+/* Returns all there is: what caches and depots hold, free chunks of all
+ * arenas, of every top all but `pad` bytes, and what was freed and is still
+ * mapped. True when the kernel got any. Takes one arena's lock at a time, for a
+ * step each. */
 bool purge_everything(size_t pad);
+
+/* Makes one step of a pass, and begins one if none is under way. False when the
+ * pass is over, or another thread makes a step just now. */
+bool purge_step(void);
+
+/* Whether a pass would find anything, now or later. */
+bool purge_is_wanted(void);
+
+/* How long to wait between the beginnings of two passes, in milliseconds. */
+uint64_t purge_interval(void);
+
+/* Called by slow calls of programs without a helper: holds no lock. */
+void purge_tick(void);
+
+/* There is a helper, or there is none. */
+void purge_leave_to_helper(bool has_helper);
+
+/* No step is made while the process is forked, if that can be had soon. */
+void purge_before_fork(void);
+void purge_after_fork_in_parent(void);
+
+/* In the child of a fork. */
+void purge_after_fork(void);
 
 #endif

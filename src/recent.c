@@ -1,5 +1,6 @@
 #include "recent.h"
 
+#include "options.h"
 #include "os.h"
 
 /* Oldest first. */
@@ -12,11 +13,16 @@ static struct {
     } kept[RECENT_MAPPINGS];
 } recent;
 
+static void set_kept_count(size_t count)
+{
+    __atomic_store_n(&recent.count, count, __ATOMIC_RELAXED);
+}
+
 static struct mapping take_at(size_t at)
 {
     struct mapping mapping = recent.kept[at].mapping;
     recent.bytes -= mapping.length;
-    recent.count--;
+    set_kept_count(recent.count - 1);
     for (size_t i = at; i < recent.count; i++) {
         recent.kept[i] = recent.kept[i + 1];
     }
@@ -32,7 +38,7 @@ void recent_expire(struct victims *victims)
 {
     uint64_t now = recent.count > 0 ? os_milliseconds() : 0;
     while (recent.count > 0 &&
-           now - recent.kept[0].since > RECENT_MILLISECONDS) {
+           now - recent.kept[0].since > option_get(OPTION_DECAY)) {
         add_victim(victims, take_at(0));
     }
 }
@@ -76,7 +82,7 @@ void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
     }
     recent.kept[recent.count].mapping = mapping;
     recent.kept[recent.count].since = os_milliseconds();
-    recent.count++;
+    set_kept_count(recent.count + 1);
     recent.bytes += mapping.length;
 }
 
@@ -115,8 +121,40 @@ struct mapping recent_take(size_t length)
                                                      : take_at(best);
 }
 
+bool recent_take_behind(const char *start, size_t length)
+{
+    for (size_t i = 0; i < recent.count; i++) {
+        struct mapping kept = recent.kept[i].mapping;
+        if (kept.start == start && kept.length >= length) {
+            if (kept.length > length) {
+                take_start(i, length);
+            } else {
+                take_at(i);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+bool recent_has_any(void)
+{
+    return __atomic_load_n(&recent.count, __ATOMIC_RELAXED) > 0;
+}
+
 void recent_forget(void)
 {
-    recent.count = 0;
+    set_kept_count(0);
     recent.bytes = 0;
 }
+
+const struct description recent_description[] = {
+    DESCRIBE_ADDRESS("recent", &recent),
+    DESCRIBE_PART("recent.count", __typeof(recent), count),
+    DESCRIBE_PART("recent.kept", __typeof(recent), kept),
+    DESCRIBE_NUMBER("RECENT", RECENT_MAPPINGS),
+    DESCRIBE_NUMBER("kept.size", sizeof recent.kept[0]),
+    DESCRIBE_PART("kept.start", __typeof(recent.kept[0]), mapping.start),
+    DESCRIBE_PART("kept.length", __typeof(recent.kept[0]), mapping.length),
+    {.name = ""},
+};

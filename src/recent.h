@@ -7,13 +7,14 @@
  *
  *   1. at most RECENT_MAPPINGS of them; in all no more bytes than
  *      `mapped_cache`, and no more than mappings once had live beyond what
- *      they have now, and an eighth;
- *   2. none for longer than RECENT_MILLISECONDS, seen from the next call that
- *      maps or unmaps;
+ *      they have now, and half of it;
+ *   2. none for longer than `decay`, seen from the next call that maps or
+ *      unmaps, or from the next purge;
  *   3. a request takes the smallest that holds it, and leaves the rest of it;
  *      if none does, the largest, to be grown by mremap: its pages are there
  *      already;
- *   4. mappings that lie side by side become one;
+ *   4. mappings that lie side by side become one, and one that grows takes
+ *      what is kept right behind it;
  *   5. what has to go goes oldest first.
  *
  * There is no ratchet: what is kept is bounded in bytes and time, whatever the
@@ -27,6 +28,7 @@
 #define PTM_RECENT_H
 
 #include "base.h"
+#include "describe.h"
 
 struct mapping {
     char *start;
@@ -47,11 +49,20 @@ void recent_keep(struct mapping mapping, size_t most, struct victims *victims);
  * it may have to be grown. */
 struct mapping recent_take(size_t length);
 
+/* Takes `length` bytes that begin at `start`, if they are all kept: else false,
+ * and nothing has happened. */
+bool recent_take_behind(const char *start, size_t length);
+
+/* Whether any is kept; a hint to who has no lock. */
+bool recent_has_any(void);
+
 /* Those that were kept for too long, or all, become victims. */
 void recent_expire(struct victims *victims);
 void recent_expire_all(struct victims *victims);
 
 /* Forgets everything: in a child whose parent was changing it. */
 void recent_forget(void);
+
+extern const struct description recent_description[];
 
 #endif

@@ -8,6 +8,10 @@ const struct run_shape run_shapes[RUN_CLASSES + 1] = RUN_SHAPES;
 
 _Static_assert(RUN_CLASSES == 64, "every class has its shape");
 
+enum {
+    ALL_QUARTERS = (1 << RUN_QUARTERS) - 1,
+};
+
 /* ---- buckets --------------------------------------------------------------
  */
 
@@ -79,11 +83,27 @@ bool run_has_free(const struct run *run, unsigned size_class, const void *mem)
     return (bits >> index % 64 & 1) != 0;
 }
 
-void run_begin(struct run_set *set, struct run *run, char *start,
-               unsigned size_class)
+static void store_byte(struct run *run, unsigned byte)
+{
+    __atomic_store_n(run->byte, (uint8_t)byte, __ATOMIC_RELAXED);
+}
+
+/* The number of the class, and whether some of it was given back. */
+static unsigned byte_of(const struct run *run)
+{
+    unsigned number = (unsigned)run_shape_index(run->size_class);
+    bool is_watched = run->dirty != ALL_QUARTERS;
+    return number | (is_watched ? RUN_WATCHED : 0u);
+}
+
+static void update_byte(struct run *run)
+{
+    store_byte(run, byte_of(run));
+}
+
+void run_begin(struct run_set *set, struct run *run, unsigned size_class)
 {
     unsigned objects = run_objects(size_class);
-    run->start = start;
     run->size_class = (uint8_t)size_class;
     run->objects = (uint16_t)objects;
     run->free = (uint16_t)objects;
@@ -99,6 +119,59 @@ void run_begin(struct run_set *set, struct run *run, char *start,
     set->free_objects += objects;
     set->free_bytes += objects * class_size(size_class);
     put_in_bucket(set, run);
+    update_byte(run);
+}
+
+/* The quarters that objects from the one to the other lie in. */
+static unsigned quarters_of(const char *first, const char *last, size_t size)
+{
+    size_t from = run_offset(first) / RUN_QUARTER;
+    size_t to = (run_offset(last) + size - 1) / RUN_QUARTER;
+    return (ALL_QUARTERS >> (RUN_QUARTERS - 1 - (to - from))) << from;
+}
+
+/* The objects that begin in a quarter are from this one on. */
+static unsigned first_that_begins(unsigned quarter, size_t size)
+{
+    return (unsigned)((quarter * RUN_QUARTER + size - 1) / size);
+}
+
+/* Their marks went with what the kernel had. A mark is in the quarter in which
+ * its object begins. */
+static void mark_free_objects(struct run *run, unsigned quarter)
+{
+    size_t size = class_size(run->size_class);
+    size_t end = min_size(first_that_begins(quarter + 1, size), run->objects);
+    for (size_t i = first_that_begins(quarter, size); i < end; i++) {
+        if ((run->free_map[i / 64] >> i % 64 & 1) != 0) {
+            object_set_mark(run->start + i * size);
+        }
+    }
+}
+
+/* These quarters have memory again; that of a spare has no objects. */
+static void note_dirty(struct run *run, unsigned quarters)
+{
+    unsigned clean = quarters & ~(unsigned)run->dirty;
+    run->dirty |= (uint8_t)quarters;
+    if (run->objects == 0) {
+        return;
+    }
+    for (unsigned quarter = 0; quarter < RUN_QUARTERS; quarter++) {
+        if ((clean >> quarter & 1) != 0) {
+            mark_free_objects(run, quarter);
+        }
+    }
+    update_byte(run);
+}
+
+/* Some of the run's objects were taken, in the order of their addresses. */
+static void note_taken(struct run *run, void *const *mems, size_t taken)
+{
+    if (unlikely(run->dirty != ALL_QUARTERS) && taken > 0) {
+        size_t size = class_size(run->size_class);
+        note_dirty(run, quarters_of(mems[0], mems[taken - 1], size));
+    }
 }
 
 static size_t take_from_word(struct run *run, size_t word, void **mems,
@@ -122,6 +195,7 @@ static size_t take_from_run(struct run_set *set, struct run *run, void **mems,
     for (size_t word = 0; word < RUN_MAP_WORDS && taken < most; word++) {
         taken += take_from_word(run, word, mems + taken, most - taken);
     }
+    note_taken(run, mems, taken);
     unlink_from(bucket_of(set, run), run);
     run->free = (uint16_t)(run->free - taken);
     set->free_objects -= taken;
@@ -174,6 +248,29 @@ void run_settle(struct run_set *set, struct run *run)
     put_in_bucket(set, run);
 }
 
+/* ---- spans ----------------------------------------------------------------
+ */
+
+/* All its pages are spares now. */
+static void collect_span(struct run_set *set, struct run *first)
+{
+    for (unsigned i = 0; i < first->pages; i++) {
+        unlink_from(&set->spare, &first[i]);
+    }
+    push(&set->empty, first);
+    set->empty_pages += first->pages;
+}
+
+/* The pages of an empty span are to be used, the first one first. */
+static void spread_span(struct run_set *set, struct run *first)
+{
+    unlink_from(&set->empty, first);
+    set->empty_pages -= first->pages;
+    for (unsigned i = first->pages; i > 0; i--) {
+        push(&set->spare, &first[i - 1]);
+    }
+}
+
 void run_retire(struct run_set *set, struct run *run)
 {
     ptm_assert(run_is_empty(run));
@@ -183,18 +280,119 @@ void run_retire(struct run_set *set, struct run *run)
     set->count--;
     run->objects = 0;
     run->free = 0;
+    store_byte(run, 0);
     push(&set->spare, run);
     set->spares++;
+    struct run *first = run_first_of_span(run);
+    if (--first->used == 0) {
+        collect_span(set, first);
+    }
 }
 
 struct run *run_take_spare(struct run_set *set)
 {
+    if (set->spare == NULL && set->empty != NULL) {
+        spread_span(set, set->empty);
+    }
     struct run *run = set->spare;
     if (run != NULL) {
         unlink_from(&set->spare, run);
         set->spares--;
+        run_first_of_span(run)->used++;
     }
     return run;
+}
+
+void run_add_span(struct run_set *set, struct run *first, uint8_t *bytes,
+                  char *start, unsigned pages)
+{
+    for (unsigned i = 0; i < pages; i++) {
+        first[i].start = start + i * RUN_SIZE;
+        first[i].byte = bytes + i;
+        first[i].at = (uint8_t)i;
+        first[i].dirty = ALL_QUARTERS;
+    }
+    first->pages = (uint8_t)pages;
+    set->spares += pages;
+    set->empty_pages += pages;
+    push(&set->empty, first);
+}
+
+struct run *run_take_empty_span(struct run_set *set)
+{
+    struct run *first = set->empty;
+    if (first != NULL) {
+        unlink_from(&set->empty, first);
+        set->spares -= first->pages;
+        set->empty_pages -= first->pages;
+        first->pages = 0;
+    }
+    return first;
+}
+
+/* ---- quarters -------------------------------------------------------------
+ */
+
+/* Whether all of these objects are free. */
+static bool are_free(const struct run *run, unsigned first, unsigned end)
+{
+    for (; first < end; first++) {
+        if ((run->free_map[first / 64] >> first % 64 & 1) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A spare has no objects. */
+static bool quarter_is_free(const struct run *run, unsigned quarter)
+{
+    if (run->objects == 0) {
+        return true;
+    }
+    size_t size = class_size(run->size_class);
+    size_t first = quarter * RUN_QUARTER / size;
+    size_t last = ((quarter + 1) * RUN_QUARTER - 1) / size;
+    return are_free(run, (unsigned)first,
+                    (unsigned)min_size(last + 1, run->objects));
+}
+
+unsigned run_idle_quarters(const struct run *run)
+{
+    const struct run *first = run - run->at;
+    unsigned quarters = 0;
+    for (unsigned quarter = 0; quarter < RUN_QUARTERS; quarter++) {
+        unsigned bit = 1u << quarter;
+        if ((run->dirty & bit) != 0 && quarter_is_free(run, quarter)) {
+            quarters |= bit;
+        }
+    }
+    bool is_last = run->at + 1 == first->pages;
+    return is_last ? quarters & ~(1u << (RUN_QUARTERS - 1)) : quarters;
+}
+
+void run_note_returned(struct run *run, unsigned quarters)
+{
+    run->dirty &= (uint8_t)~quarters;
+    if (run->objects > 0) {
+        update_byte(run);
+    }
+}
+
+void run_note_refused(struct run *run, unsigned quarters)
+{
+    note_dirty(run, quarters);
+}
+
+static bool clean_quarters_are_free(const struct run *run)
+{
+    for (unsigned quarter = 0; quarter < RUN_QUARTERS; quarter++) {
+        if ((run->dirty >> quarter & 1) == 0 &&
+            !quarter_is_free(run, quarter)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool run_is_sound(const struct run *run)
@@ -212,7 +410,8 @@ bool run_is_sound(const struct run *run)
             return false;
         }
     }
-    if (objects != run->objects || free != run->free || free >= objects) {
+    if (objects != run->objects || free != run->free || free >= objects ||
+        !clean_quarters_are_free(run) || *run->byte != byte_of(run)) {
         return false;
     }
     return free == 0 ? run->limit == 1

@@ -8,13 +8,21 @@
  *
  *     run.free_map    1 bit for each object: the arena has it
  *
- * To the heap a run is an ordinary chunk in use. What is known of its objects
- * is out of line, in a `struct run`; nothing of it is beside them.
+ * Runs lie in spans: 1 to 16 pages of 16 KiB, each of which is a run or a
+ * spare. To the heap a span is an ordinary chunk in use, but CACHED.
+ *
+ *     | header | page | page | page | page | header of the next chunk ...
+ *              ^ a multiple of 16 KiB
+ *
+ * What is known of a page and its objects is out of line, in a `struct run`;
+ * nothing of it is beside them. A large span has few headers, and few pages of
+ * the kernel that hold one: so what is free in it can go back.
  *
  * A set holds the runs of one arena. Runs that have free objects wait in
  * buckets, by class and by how many of their objects are free; objects are
  * taken from the fullest bucket, so that the emptier runs become empty. A run
- * that is empty has no class: it is a spare for any, or goes back to the heap.
+ * that is empty has no class: its page is a spare for any. A span all of whose
+ * pages are spares is empty, and goes back to the heap, but for a few.
  *
  * An object that is not with the program, but with a cache, a depot or on its
  * way home, is MARKED in its second word: with its address and a secret. The
@@ -23,6 +31,16 @@
  * twice is told by the mark, and one that was written to meanwhile by the want
  * of it. Who writes over the mark and then frees again is told later, by the
  * bit, when the object comes back to its run for the second time.
+ *
+ * A quarter of a page, 4 KiB, all of whose objects are free may be given back
+ * to the kernel (sweep.h); the marks in it are lost then. So the page is
+ * WATCHED until no quarter is clean any more: who frees an object of it asks
+ * for the bit as well, which takes longer. When an object is taken from a clean
+ * quarter, the free ones that begin there are marked anew. The byte that says
+ * WATCHED is stored before marks are lost, and taken back when they are there
+ * again. Who frees does not wait to see the one before the other: at the worst
+ * an object that is freed twice in that very moment, by another thread, is told
+ * later.
  *
  * Threads: whoever calls holds the lock of the arena that the set is in. A bit
  * of an object that is with the program may be read without it: it is 0.
@@ -35,18 +53,26 @@
 #include "seal.h"
 
 enum {
+    /* The byte that the heap has for a page is the number of the run's class,
+     * from 1, or 0, and this. It is stored under the lock, and read without. */
+    RUN_WATCHED = 0x80,
+
     RUN_SHIFT = 14,
+    RUN_QUARTERS = 4,
     RUN_BUCKETS = 4,
     RUN_MAP_WORDS = 16,
+    RUN_SPAN_MAX = 1 << RUN_SPAN_SHIFT, /* pages */
 };
 
-#define RUN_SIZE ((size_t)1 << RUN_SHIFT)
+#define RUN_SIZE    ((size_t)1 << RUN_SHIFT)
+#define RUN_QUARTER (RUN_SIZE / RUN_QUARTERS)
 
-/* What of a run's chunk is its own: the size word behind is the next one's. */
+/* What of a page objects may use: behind the last of a span is the size word of
+ * the next chunk. */
 #define RUN_USABLE (RUN_SIZE - sizeof(size_t))
 
 struct run {
-    struct run *next; /* in a bucket, or of the spares */
+    struct run *next; /* in a bucket, of the spares, or of the empty spans */
     struct run *previous;
     char *start;
     uint16_t objects; /* 0: a spare, or no run */
@@ -54,6 +80,11 @@ struct run {
     uint16_t limit;   /* with so many free it changes its place */
     uint8_t size_class;
     uint8_t bucket;
+    uint8_t at;    /* which page of its span this is */
+    uint8_t pages; /* in the first one: of the span, 0: there is none */
+    uint8_t used;  /* in the first one: how many are runs */
+    uint8_t dirty; /* a bit for each quarter that was not given back */
+    uint8_t *byte; /* the heap's for this page: see RUN_WATCHED */
     uint64_t free_map[RUN_MAP_WORDS];
 };
 
@@ -64,9 +95,11 @@ _Static_assert(RUN_SIZE / MALLOC_ALIGNMENT <= RUN_MAP_WORDS * 64,
 
 struct run_set {
     struct run *buckets[RUN_CLASSES][RUN_BUCKETS]; /* 0 has the fullest */
-    struct run *spare;
-    size_t count;        /* of runs that have objects */
-    size_t spares;       /* of those that have none */
+    struct run *spare;   /* pages of spans that have runs */
+    struct run *empty;   /* the first pages of spans that have none */
+    size_t count;        /* of runs */
+    size_t spares;       /* pages, of both kinds */
+    size_t empty_pages;  /* of them, in empty spans */
     size_t free_objects; /* with the arena */
     size_t free_bytes;   /* in them */
 };
@@ -185,9 +218,8 @@ static inline void object_wipe_mark(void *mem)
 /* ---- runs -----------------------------------------------------------------
  */
 
-/* Makes the 16 KiB at `start` a run whose objects are all free. */
-void run_begin(struct run_set *set, struct run *run, char *start,
-               unsigned size_class);
+/* Makes a page a run whose objects are all free. */
+void run_begin(struct run_set *set, struct run *run, unsigned size_class);
 
 /* Takes up to `most` objects of a class, MARKED, by rising address in each run;
  * returns how many: fewer only when no run has any more. */
@@ -230,8 +262,34 @@ bool run_has_free(const struct run *run, unsigned size_class, const void *mem);
 /* An empty run becomes a spare. */
 void run_retire(struct run_set *set, struct run *run);
 
-/* A spare, no spare any more; NULL when there is none. */
+/* A spare that is to be a run; NULL when there is none. */
 struct run *run_take_spare(struct run_set *set);
+
+/* The first page of the span that a page is in. */
+static inline struct run *run_first_of_span(struct run *run)
+{
+    return run - run->at;
+}
+
+/* Makes the memory at `start` an empty span of so many pages, whose heads are
+ * at `first` and whose bytes in the heap at `bytes`. */
+void run_add_span(struct run_set *set, struct run *first, uint8_t *bytes,
+                  char *start, unsigned pages);
+
+/* The first page of an empty span, which is no span any more; NULL when there
+ * is none. */
+struct run *run_take_empty_span(struct run_set *set);
+
+/* The quarters of a page that hold no object in use, nor the header behind the
+ * span, and have memory. */
+unsigned run_idle_quarters(const struct run *run);
+
+/* The kernel is about to have these quarters back: from here on nobody relies
+ * on marks in them. */
+void run_note_returned(struct run *run, unsigned quarters);
+
+/* It has refused them. */
+void run_note_refused(struct run *run, unsigned quarters);
 
 /* Whether a run's own figures fit together; for those who check everything. */
 bool run_is_sound(const struct run *run);

@@ -13,24 +13,31 @@
  * tests/unit/forgery.c tries reuse at another address, additive and xor
  * transfer, and a linear map; each succeeds no more often than guessing.
  *
- * The keys come from the random bytes that the kernel gives every process,
- * before the first chunk is made. They do not change afterwards: a child made
- * by fork has its parent's blocks.
+ * The keys are drawn from the kernel before the first chunk is made. They do
+ * not change afterwards, as a child made by fork has its parent's blocks, and
+ * lie in a page that may not be written any more.
  */
 #ifndef PTM_SEAL_H
 #define PTM_SEAL_H
 
 #include "base.h"
 
-struct seal_keys {
+struct secret_keys {
     uint64_t address;
     uint64_t word;
     uint64_t object; /* for the marks of freed objects, see run.h */
     uint32_t cached;
     uint32_t freed;
+    uint64_t link; /* of bins: see there */
 };
 
-extern struct seal_keys seal_keys;
+/* In a page of their own, which is read-only once they are made. */
+extern union seal_page {
+    struct secret_keys keys;
+    char page[KEYS_PAGE];
+} seal_page;
+
+#define seal_keys (seal_page.keys)
 
 static inline uint32_t seal_of(const void *chunk, uint32_t word)
 {

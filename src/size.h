@@ -65,6 +65,6 @@ static inline struct large_bin large_bin_of(size_t size)
 
 /* The largest chunk a heap can hold is smaller than the heap: its header and
  * the fence behind its last chunk need room, and top must keep a chunk. */
-#define CHUNK_SIZE_MAX (HEAP_MAX_SIZE - 8192)
+#define CHUNK_SIZE_MAX (HEAP_MAX_SIZE - 32768)
 
 #endif

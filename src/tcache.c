@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "arenas.h"
+#include "bell.h"
 #include "fatal.h"
+#include "guard.h"
 #include "options.h"
 #include "os.h"
+#include "sweep.h"
 
 enum {
     SLOT_SIZE = sizeof(void *),
@@ -42,9 +45,27 @@ struct tcache_limits tcache_limits = {
     .remote_span = SMALL_CLASS_MAX + MALLOC_ALIGNMENT - MIN_CHUNK_SIZE,
 };
 
-struct run_shape tcache_shapes[RUN_CLASSES + 1] = RUN_SHAPES;
+struct run_shape tcache_shapes[256] = RUN_SHAPES;
 
 static bool is_bypassed;
+
+/* What the slots of all caches can hold, and may, in bytes. Hints, but for the
+ * sum of what was added and taken away: all relaxed. */
+static struct {
+    size_t bytes;
+    size_t most;
+} all_caches = {.most = CACHES_BYTES_MIN};
+
+size_t tcache_all_bytes(void)
+{
+    return __atomic_load_n(&all_caches.bytes, __ATOMIC_RELAXED);
+}
+
+void tcache_note_live(size_t live)
+{
+    size_t most = max_size(CACHES_BYTES_MIN, live / CACHES_BYTES_SHARE);
+    __atomic_store_n(&all_caches.most, most, __ATOMIC_RELAXED);
+}
 
 void tcache_bypass(bool bypass)
 {
@@ -76,7 +97,8 @@ static void set_shapes(unsigned run_class)
 void tcache_set_limits(void)
 {
     bool off = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
-               option_get(OPTION_PERTURB) != 0;
+               option_get(OPTION_PERTURB) != 0 ||
+               option_get(OPTION_HARDENED) != 0;
     size_t chunk = off ? 0 : largest_cached(option_get(OPTION_TCACHE_MAX));
     struct tcache_limits limits = {0};
     if (chunk > 0) {
@@ -132,6 +154,9 @@ static void set_capacity(struct tcache *cache, unsigned size_class,
     uint32_t size = (uint32_t)class_size(size_class);
     unsigned before = cache->capacity[size_class];
     cache->capacity_bytes += capacity * size - before * size;
+    __atomic_fetch_add(&all_caches.bytes,
+                       (size_t)capacity * size - (size_t)before * size,
+                       __ATOMIC_RELAXED);
     cache->capacity[size_class] = (uint8_t)capacity;
     if (before > 0) {
         blocks_of(cache, size_class)[before] = NULL;
@@ -176,7 +201,11 @@ static bool may_hold(const struct tcache *cache, unsigned size_class,
 {
     size_t more =
         (capacity - cache->capacity[size_class]) * class_size(size_class);
-    return cache->capacity_bytes + more <= cache->capacity_limit;
+    size_t bytes = cache->capacity_bytes + more;
+    return bytes <= cache->capacity_limit &&
+           (bytes <= CACHE_BYTES_ALWAYS ||
+            tcache_all_bytes() + more <=
+                __atomic_load_n(&all_caches.most, __ATOMIC_RELAXED));
 }
 
 /* Doubles the slots of the class; false when it has all it may have, or the
@@ -205,12 +234,21 @@ static bool raise_capacity(struct tcache *cache, unsigned size_class)
 /* ---- going home ------------------------------------------------------------
  */
 
-/* How many parcels wait at the arena now: more, by far, than its threads would
- * leave that come by now and then? */
-static bool push_parcel(struct arena *arena, struct parcel *parcel)
+/* Returns how many parcels wait at the arena now. */
+static size_t push_parcel(struct arena *arena, struct parcel *parcel)
 {
-    size_t depth = inbox_push(&arena->inbox, parcel);
-    return depth + arena_arrivals(arena) >= INBOX_PARCELS;
+    return inbox_push(&arena->inbox, parcel) + arena_arrivals(arena);
+}
+
+/* Are there more, by far, than the arena's threads would leave that come by now
+ * and then? */
+static bool lock_to_sort(struct arena *arena, size_t waiting)
+{
+    if (waiting >= INBOX_PARCELS_MOST) {
+        return arena_acquire(arena);
+    }
+    return (waiting >= INBOX_PARCELS || !arenas_has_threads(arena)) &&
+           lock_try(&arena->lock);
 }
 
 /* Where nobody looks into the inbox, or not often enough, whoever sends to it
@@ -222,9 +260,11 @@ static void send_parcel(unsigned owner, struct parcel *parcel)
         parcel_put(parcel);
         return;
     }
-    bool is_full = push_parcel(arena, parcel);
-    if ((is_full || !arenas_has_threads(arena)) && lock_try(&arena->lock)) {
+    size_t waiting = push_parcel(arena, parcel);
+    bell_ring();
+    if (lock_to_sort(arena, waiting)) {
         arena_sort_arrivals(arena, 2 * PARCEL_BLOCKS);
+        sweep_excess(arena);
         arena_release(arena);
     }
 }
@@ -300,11 +340,28 @@ static unsigned class_of_low(uint32_t low)
                : 0;
 }
 
-static bool send_object(struct outbox *box, unsigned owner, unsigned size_class,
+/* The same as tcache_takes_object, for a page that is WATCHED: it asks for the
+ * bit as well. */
+static bool takes_watched_object(size_t page_byte, const void *mem)
+{
+    size_t number = page_byte & ~(size_t)RUN_WATCHED;
+    return number != page_byte && tcache_takes_object(number, mem) &&
+           !run_has_free(heap_run_of(mem), (unsigned)number + CHUNK_CLASSES - 1,
+                         mem);
+}
+
+static bool send_object(struct outbox *box, unsigned owner, size_t page_byte,
                         void *mem)
 {
-    return tcache_takes_object(size_class, mem) && open_outbox(box, owner) &&
-           tcache_send_object(box, size_class, mem);
+    if ((!tcache_takes_object(page_byte, mem) &&
+         !takes_watched_object(page_byte, mem)) ||
+        !open_outbox(box, owner)) {
+        return false;
+    }
+    size_t number = page_byte & ~(size_t)RUN_WATCHED;
+    object_set_mark(mem);
+    tcache_add(box, mem, (unsigned)number + CHUNK_CLASSES - 1);
+    return true;
 }
 
 bool tcache_free_remote_slowly(void *mem)
@@ -312,13 +369,14 @@ bool tcache_free_remote_slowly(void *mem)
     struct tcache *cache = tcache_self();
     struct chunk *chunk = mem2chunk(mem);
     unsigned owner = owner_of(chunk);
-    if (owner == 0 || owner == cache->owner || is_none(cache)) {
+    if (owner == 0 || owner == cache->owner || is_none(cache) ||
+        arena_numbered(owner)->is_private) {
         return false;
     }
     struct outbox *box = &cache->outboxes[owner % OUTBOXES];
-    unsigned run_class = block_run_class(mem);
-    if (run_class != 0) {
-        return send_object(box, owner, run_class, mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    if (page_byte != 0) {
+        return send_object(box, owner, page_byte, mem);
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
@@ -365,6 +423,7 @@ static void give_blocks(const struct tcache *cache, unsigned size_class,
     if (is_locked) {
         arena_sort_arrivals(arena, SLOW_STEP);
         arena_give(arena, size_class, mems, count);
+        sweep_excess(arena);
         arena_release(arena);
     }
 }
@@ -517,6 +576,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     if (got == 0) {
         return NULL;
     }
+    guard_count(got);
     for (size_t i = 1; i < got; i++) {
         blocks_of(cache, size_class)[i - 1] = mems[got - i];
     }
@@ -630,7 +690,7 @@ void tcache_overflow(void *mem)
     unsigned size_class = block_class(mem);
     block_take_back(mem, size_class);
     note_use(cache, size_class);
-    if (make_slot(cache, &size_class)) {
+    if (has_slot(cache, size_class) || make_slot(cache, &size_class)) {
         add_block(cache, size_class, mem);
     } else {
         give_blocks(cache, size_class, &mem, 1);
@@ -681,6 +741,80 @@ static bool keep_spare_cache(struct tcache *cache)
     return false;
 }
 
+/* True if the place had one, and it was the one given, if any. */
+static bool drop_spare(size_t i, const struct tcache *only)
+{
+    struct tcache *cache = __atomic_load_n(&spares[i], __ATOMIC_RELAXED);
+    if (cache == NULL || (only != NULL && cache != only) ||
+        !__atomic_compare_exchange_n(&spares[i], &cache, NULL, false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        return false;
+    }
+    if (!os_unmap_fenced(cache, CACHE_MAP_SIZE)) {
+        keep_spare_cache(cache);
+    }
+    return true;
+}
+
+bool tcache_drop_spares(void)
+{
+    bool any = false;
+    for (size_t i = 0; i < CACHE_SPARES; i++) {
+        any |= drop_spare(i, NULL);
+    }
+    return any;
+}
+
+void tcache_expire_spares(void)
+{
+    static struct tcache *seen[CACHE_SPARES];
+    for (size_t i = 0; i < CACHE_SPARES; i++) {
+        if (seen[i] != NULL) {
+            drop_spare(i, seen[i]);
+        }
+        seen[i] = __atomic_load_n(&spares[i], __ATOMIC_RELAXED);
+    }
+}
+
+bool tcache_has_spares(void)
+{
+    for (size_t i = 0; i < CACHE_SPARES; i++) {
+        if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Caches in use, for readers outside of the process: nobody here follows these
+ * pointers. A thread takes a place that is empty, and empties it when it ends;
+ * one that finds none is not listed. In the child of a fork those of the
+ * threads that are gone stay, as their memory does. */
+static struct tcache *listed[CACHES_LISTED];
+
+static void list_cache(struct tcache *cache)
+{
+    cache->thread = os_thread();
+    for (size_t i = 0; i < CACHES_LISTED; i++) {
+        struct tcache *none = NULL;
+        if (__atomic_load_n(&listed[i], __ATOMIC_RELAXED) == NULL &&
+            __atomic_compare_exchange_n(&listed[i], &none, cache, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            return;
+        }
+    }
+}
+
+static void unlist_cache(const struct tcache *cache)
+{
+    for (size_t i = 0; i < CACHES_LISTED; i++) {
+        if (__atomic_load_n(&listed[i], __ATOMIC_RELAXED) == cache) {
+            __atomic_store_n(&listed[i], NULL, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+}
+
 void tcache_create(void)
 {
     if (!is_none(tcache_self()) || option_get(OPTION_TCACHE_MAX) == 0) {
@@ -688,7 +822,7 @@ void tcache_create(void)
     }
     struct tcache *cache = take_spare_cache();
     if (cache == NULL) {
-        cache = os_map(CACHE_MAP_SIZE);
+        cache = os_map_fenced(CACHE_MAP_SIZE);
     }
     if (cache == NULL) {
         return;
@@ -696,6 +830,7 @@ void tcache_create(void)
     *cache = tcache_none;
     cache->next_array = round_up(sizeof *cache, 64);
     cache->capacity_limit = CACHE_BYTES_MIN;
+    list_cache(cache);
     use_cache(cache);
 }
 
@@ -705,10 +840,24 @@ void tcache_destroy(void)
     if (!is_none(cache)) {
         tcache_flush();
         use_cache(&tcache_none);
+        __atomic_fetch_sub(&all_caches.bytes, cache->capacity_bytes,
+                           __ATOMIC_RELAXED);
+        unlist_cache(cache);
         if (!keep_spare_cache(cache)) {
-            os_unmap(cache, CACHE_MAP_SIZE);
+            os_unmap_fenced(cache, CACHE_MAP_SIZE);
         }
+        bell_ring();
     }
+}
+
+void tcache_after_fork(void)
+{
+    struct tcache *cache = tcache_self();
+    if (!is_none(cache)) {
+        cache->thread = os_thread();
+    }
+    __atomic_store_n(&all_caches.bytes, cache->capacity_bytes,
+                     __ATOMIC_RELAXED);
 }
 
 /* Sends all blocks of the class to their arena in `parcel`, and in as many more
@@ -760,3 +909,22 @@ void tcache_follow(struct arena *arena)
         push_parcel(arena, close_outbox(box));
     }
 }
+
+const struct description tcache_description[] = {
+    DESCRIBE_ADDRESS("caches", listed),
+    DESCRIBE_NUMBER("CACHES", CACHES_LISTED),
+    DESCRIBE_ADDRESS("spares", spares),
+    DESCRIBE_NUMBER("SPARES", CACHE_SPARES),
+    DESCRIBE_NUMBER("CACHE_MAP", CACHE_MAP_SIZE),
+    DESCRIBE_PART("cache.top", struct tcache, top),
+    DESCRIBE_PART("cache.base", struct tcache, base),
+    DESCRIBE_PART("cache.owner", struct tcache, owner),
+    DESCRIBE_PART("cache.thread", struct tcache, thread),
+    DESCRIBE_PART("cache.outboxes", struct tcache, outboxes),
+    DESCRIBE_NUMBER("OUTBOXES", OUTBOXES),
+    DESCRIBE_NUMBER("outbox.size", sizeof(struct outbox)),
+    DESCRIBE_PART("outbox.next", struct outbox, next),
+    DESCRIBE_PART("outbox.owner", struct outbox, owner),
+    DESCRIBE_NUMBER("OUTBOX_CLOSED", OWNER_NONE),
+    {.name = ""},
+};

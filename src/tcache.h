@@ -38,6 +38,7 @@
 #include "block.h"
 #include "chunk.h"
 #include "class.h"
+#include "describe.h"
 #include "owner.h"
 #include "parcel.h"
 
@@ -71,6 +72,7 @@ struct tcache {
     unsigned hand;                 /* the class to take slots from next */
     unsigned slow_calls;           /* since outboxes were last sent */
     struct outbox outboxes[OUTBOXES];
+    uint32_t thread; /* the kernel's number of it, for who looks from outside */
 };
 
 extern const struct tcache tcache_none;
@@ -97,9 +99,9 @@ extern struct tcache_limits {
     uint32_t remote_span; /* small ones, counted from that of the least chunk */
 } tcache_limits;
 
-/* Those of run_shapes; but the bound, which is read relaxed, is 0 where a class
- * is not cached. */
-extern struct run_shape tcache_shapes[RUN_CLASSES + 1];
+/* Those of run_shapes, by the heap's byte for a page; but the bound, which is
+ * read relaxed, is 0 where a class is not cached, or its page is WATCHED. */
+extern struct run_shape tcache_shapes[256];
 
 static inline size_t tcache_limit(const size_t *limit)
 {
@@ -183,21 +185,21 @@ PTM_INLINE bool tcache_push(struct tcache *cache, size_t size_class, void *mem)
     return true;
 }
 
-/* Whether this is an object of a run of this class that is with the program,
- * and the class is cached. False is no verdict. */
-PTM_INLINE bool tcache_takes_object(size_t size_class, const void *mem)
+/* Whether this, in a page of runs with this byte, is an object that is with the
+ * program and whose class is cached. False is no verdict. */
+PTM_INLINE bool tcache_takes_object(size_t page_byte, const void *mem)
 {
-    const struct run_shape *shape = &tcache_shapes[run_shape_index(size_class)];
+    const struct run_shape *shape = &tcache_shapes[page_byte];
     return likely(run_offset_fits(shape->factor,
                                   tcache_low_limit(&shape->bound), mem)) &&
            likely(!object_may_be_marked(mem));
 }
 
-PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t size_class,
+PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t page_byte,
                                    void *mem)
 {
-    if (unlikely(!tcache_takes_object(size_class, mem)) ||
-        unlikely(!tcache_push(cache, size_class, mem))) {
+    if (unlikely(!tcache_takes_object(page_byte, mem)) ||
+        unlikely(!tcache_push(cache, page_byte + CHUNK_CLASSES - 1, mem))) {
         return false;
     }
     object_set_mark(mem);
@@ -212,9 +214,9 @@ PTM_INLINE bool tcache_free(void *mem)
     if (unlikely(owner_of(mem) != cache->owner)) {
         return false;
     }
-    size_t run_class = heap_run_class(heap_for_ptr(mem), mem);
-    if (likely(run_class != 0)) {
-        return tcache_free_object(cache, run_class, mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
+    if (likely(page_byte != 0)) {
+        return tcache_free_object(cache, page_byte, mem);
     }
     struct chunk *chunk = mem2chunk(mem);
     if (unlikely((void *)heap_for_ptr(mem) == mem)) {
@@ -253,14 +255,14 @@ PTM_INLINE void tcache_add(struct outbox *box, void *mem, unsigned size_class)
     }
 }
 
-PTM_INLINE bool tcache_send_object(struct outbox *box, size_t size_class,
+PTM_INLINE bool tcache_send_object(struct outbox *box, size_t page_byte,
                                    void *mem)
 {
-    if (unlikely(!tcache_takes_object(size_class, mem))) {
+    if (unlikely(!tcache_takes_object(page_byte, mem))) {
         return false;
     }
     object_set_mark(mem);
-    tcache_add(box, mem, (unsigned)size_class);
+    tcache_add(box, mem, (unsigned)page_byte + CHUNK_CLASSES - 1);
     return true;
 }
 
@@ -275,9 +277,9 @@ PTM_INLINE bool tcache_free_remote(void *mem)
     if (unlikely(box->owner != owner)) {
         return false;
     }
-    size_t run_class = block_run_class(mem);
-    if (likely(run_class != 0)) {
-        return tcache_send_object(box, run_class, mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    if (likely(page_byte != 0)) {
+        return tcache_send_object(box, page_byte, mem);
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
@@ -298,12 +300,12 @@ bool tcache_free_remote_slowly(void *mem);
 
 /* True if the object is sound, large enough, and the request more than half of
  * it. */
-PTM_INLINE bool tcache_object_fits(const void *mem, unsigned size_class,
+PTM_INLINE bool tcache_object_fits(const void *mem, size_t page_byte,
                                    size_t request)
 {
-    size_t size = class_size_of_run(size_class);
+    size_t size = (page_byte & ~(size_t)RUN_WATCHED) * MALLOC_ALIGNMENT;
     return request <= size && 2 * request > size &&
-           tcache_takes_object(size_class, mem);
+           tcache_takes_object(page_byte, mem);
 }
 
 /* True if the block is sound, and neither too small for the request nor much
@@ -315,9 +317,9 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
                  request >= tcache_limit(&tcache_limits.request))) {
         return false;
     }
-    unsigned run_class = block_run_class(mem);
-    if (run_class != 0) {
-        return tcache_object_fits(mem, run_class, request);
+    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    if (page_byte != 0) {
+        return tcache_object_fits(mem, page_byte, request);
     }
     uint32_t low = chunk_low(chunk);
     size_t size = word_size(low);
@@ -366,16 +368,37 @@ void *tcache_refill(struct arena *arena, size_t request);
 void *tcache_refill_aligned(struct arena *arena, size_t alignment,
                             size_t request);
 
-/* Takes a sound block of the cache's owner for which there was no slot. */
+/* Takes a sound block of the cache's owner that tcache_free has refused: there
+ * was no slot for it, or its page is WATCHED. */
 void tcache_overflow(void *mem);
 
 /* Gives all blocks to the arenas they belong to. */
 void tcache_flush(void);
+
+/* Unmaps what is kept of the caches of threads that have ended; true if there
+ * was any. Or only what was there already at the last call; one caller at a
+ * time. */
+bool tcache_drop_spares(void);
+void tcache_expire_spares(void);
+bool tcache_has_spares(void);
+
+/* What the slots of all caches can hold, in bytes: as a rule, twice what they
+ * do. */
+size_t tcache_all_bytes(void);
+
+/* What the program has live by now: that says how much caches may hold. */
+void tcache_note_live(size_t live);
+
+/* In the child of a fork: the caches of other threads are lost, and this one
+ * has another number now. */
+void tcache_after_fork(void);
 
 /* Sets the limits from the options, which have changed. */
 void tcache_set_limits(void);
 
 /* Every call is to be seen from now on, or not: nothing is cached. */
 void tcache_bypass(bool bypass);
+
+extern const struct description tcache_description[];
 
 #endif

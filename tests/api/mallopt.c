@@ -92,6 +92,10 @@ static size_t resident_after_freeing_all_blocks(void)
     }
     for (int i = BLOCKS; i > 0; i--) {
         free(blocks[i - 1]);
+        if (i == BLOCKS / 2) {
+            /* What is too much for a while is too much. */
+            usleep(200000);
+        }
     }
     size_t resident = 0;
     for (int i = 0; i < BLOCKS; i++) {

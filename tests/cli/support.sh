@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # the tests set and use them
 # What the tests of the tool share. Each is called as
-#   NAME.sh tool library static-program version
+#   NAME.sh tool library static-program version victim
 # and works in an empty folder of its own.
 set -u -o pipefail
 export LC_ALL=C
@@ -13,8 +13,10 @@ version=$4
 failures=0
 
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+trap 'stop; rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
+
+children=()
 
 fault() {
   echo "$test: $*" >&2
@@ -42,6 +44,42 @@ expect_refusal() {
   expect_status "$1"
   expect out ''
   expect err "ptm: $2"
+}
+
+# ---- programs that are looked at while they run
+
+stop() {
+  exec 9>&-
+  for child in "${children[@]}"; do
+    kill "$child" 2>/dev/null
+    wait "$child" 2>/dev/null
+  done
+  children=()
+}
+# wait_for COMMAND...: until it succeeds, for a minute.
+wait_for() {
+  for _ in {1..600}; do
+    "$@" >/dev/null 2>&1 && return
+    sleep 0.1
+  done
+  fault "waited in vain for: $*"
+}
+
+# launch COMMAND...: starts it under ptm, with an input that stays open: what
+# is written to 9.
+launch() {
+  rm -f input said
+  mkfifo input
+  "$tool" run "$@" <input >said 2>&1 &
+  process=$!
+  children+=("$process")
+  exec 9>input
+}
+
+# begin COMMAND...: the same, and waits until it says "ready".
+begin() {
+  launch "$@"
+  wait_for grep -q ready said
 }
 
 finish() {

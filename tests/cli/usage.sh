@@ -12,7 +12,7 @@ tool --help
 expect_status 0
 expect err ''
 mv out help
-for word in 'ptm run' 'ptm compare' PTM_LIBRARY 'Exit status'; do
+for word in 'ptm run' 'ptm compare' 'ptm why' 'ptm map' 'ptm top' 'ptm record' 'ptm replay' PTM_LIBRARY 'Exit status'; do
   grep -qF -e "$word" help || fault "no '$word'"
 done
 for ask in -h 'run --help' 'compare -h'; do

@@ -47,7 +47,8 @@ static unsigned char *marked_block(size_t size)
 
     MUST(block != NULL);
     usable = malloc_usable_size(block);
-    block[0] = block[usable / 2] = block[usable - 1] = mark_of(block);
+    if (usable > 0)
+        block[0] = block[usable / 2] = block[usable - 1] = mark_of(block);
     return block;
 }
 
@@ -55,9 +56,11 @@ static void free_marked_block(unsigned char *block)
 {
     size_t usable = malloc_usable_size(block);
 
-    MUST(block[0] == mark_of(block));
-    MUST(block[usable / 2] == mark_of(block));
-    MUST(block[usable - 1] == mark_of(block));
+    if (usable > 0) {
+        MUST(block[0] == mark_of(block));
+        MUST(block[usable / 2] == mark_of(block));
+        MUST(block[usable - 1] == mark_of(block));
+    }
     free(block);
 }
 

@@ -106,17 +106,32 @@ static inline void overwrite(void *from, int byte, size_t count)
     }
 }
 
-/* Links of a free chunk lead from chunk to chunk, which begins 16 bytes
- * before its block. */
-static inline void forge_link(void *freed, int which, void *block)
-{
-    void **links = opaque(freed);
-    links[which] = block != NULL ? (char *)block - 16 : NULL;
-    opaque(freed);
-}
-
 /* Which link. */
 enum { NEXT = 0, PREVIOUS = 1 };
+
+/* A link is kept xored with a secret and with its own address, turned around:
+ * the secret, if it leads to the chunk at `chunk`. */
+static inline uint64_t link_secret(const uint64_t *link, uint64_t chunk)
+{
+    return *link ^ chunk ^ __builtin_bswap64((uintptr_t)link);
+}
+
+/* Links of a free chunk lead from chunk to chunk, which begins 16 bytes
+ * before its block. One of the two of a chunk that is first or last in its bin
+ * leads nowhere and gives the secret away: with it the other makes sense. */
+static inline void forge_link(void *freed, int which, void *block)
+{
+    uint64_t *links = opaque(freed);
+    uint64_t secret = link_secret(&links[NEXT], 0);
+    uint64_t other = link_secret(&links[PREVIOUS], secret);
+    if (other != 0 && (other ^ (uintptr_t)freed) / HEAP_SIZE != 0) {
+        secret = link_secret(&links[PREVIOUS], 0);
+    }
+    uint64_t chunk = block != NULL ? (uintptr_t)block - 16 : 0;
+    links[which] = 0;
+    links[which] = link_secret(&links[which], chunk ^ secret);
+    opaque(freed);
+}
 
 /* An extra line on standard error, which the runner does not expect. */
 static inline void complain(const char *line)

@@ -4,6 +4,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): not a block of malloc: address ADDR, arena 1
  */
 #include "crime.h"

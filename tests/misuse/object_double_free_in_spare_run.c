@@ -5,6 +5,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): double free: address ADDR, size 16376, arena 1
  */
 #include "crime.h"

@@ -1,8 +1,10 @@
 /*
  * free of an object, all of which is overwritten when it is back in its run,
- * and again: it comes back for the second time.
+ * and again: it comes back for the second time. No part of its page is unused.
  *
  * caches: on
+ *
+ * hardened: off
  *
  * expect: ptm: heap: double free: address ADDR, size 48, arena 1
  */
@@ -10,9 +12,9 @@
 
 int main(void)
 {
-    void *others[100];
-    objects(others, 100, 48);
-    void *block = others[50];
+    static void *others[1000];
+    objects(others, 1000, 48);
+    void *block = middle_object(others, 1000);
     free(block);
     malloc_trim(0);
     overwrite(block, 'A', 48);

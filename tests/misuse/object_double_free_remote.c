@@ -3,6 +3,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): double free: address ADDR, size 48, arena 1
  */
 #include "crime.h"

@@ -3,6 +3,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): destroyed size word: address ADDR, word 0x0, arena 1
  */
 #include "crime.h"

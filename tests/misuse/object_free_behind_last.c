@@ -3,6 +3,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): not the start of a block: address ADDR, size 48, arena
  * 1
  */

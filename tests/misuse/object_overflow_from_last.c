@@ -4,6 +4,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: heap: destroyed size word after the block: address ADDR, size
  * SIZE, arena 1
  */

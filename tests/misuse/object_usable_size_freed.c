@@ -3,6 +3,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: malloc_usable_size(): use of a freed block: address ADDR, size
  * 48, arena 1
  */

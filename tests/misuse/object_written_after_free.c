@@ -3,6 +3,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: malloc(): block written to after its free: address ADDR, size
  * 48, arena 1
  */

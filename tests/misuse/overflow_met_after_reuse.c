@@ -4,6 +4,8 @@
  *
  * caches: on
  *
+ * hardened: off
+ *
  * expect: ptm: free(): destroyed size word: address ADDR, word WORD, arena 1
  */
 #include "crime.h"

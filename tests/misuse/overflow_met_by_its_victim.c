@@ -1,6 +1,8 @@
 /*
  * free of a block whose header was overwritten from the block before it.
  *
+ * hardened: off
+ *
  * expect: ptm: free(): destroyed size word: address ADDR, word WORD, arena 1
  */
 #include "crime.h"

@@ -20,6 +20,7 @@
 #include "options.h"
 #include "os.h"
 #include "owner.h"
+#include "purge.h"
 #include "rng.h"
 #include "tcache.h"
 
@@ -56,6 +57,8 @@ static int tidy_up(void **state)
     option_set(OPTION_MMAP_THRESHOLD, DEFAULT_MMAP_THRESHOLD);
     option_set(OPTION_MMAP_MAX, DEFAULT_MMAP_MAX);
     option_set(OPTION_PERTURB, 0);
+    option_set(OPTION_MAPPED_CACHE, DEFAULT_MAPPED_CACHE);
+    purge_everything(0);
     return all_is_sound() && mapped_count() == 0 ? 0 : -1;
 }
 
@@ -100,7 +103,7 @@ static void large_requests_are_mapped(void **state)
         size_t alignment, size;
         bool is_mapped;
     } cases[] = {
-        {16, 0, false},
+        {16, 1, false},
         {16, DEFAULT_MMAP_THRESHOLD - 1, false},
         {16, DEFAULT_MMAP_THRESHOLD, true},
         {32, DEFAULT_MMAP_THRESHOLD, true},
@@ -423,6 +426,7 @@ static void a_refused_mremap_is_no_end(void **state)
     const struct faulty_plan no_remap = {
         .kinds = FAULTY_MREMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
     (void)state;
+    option_set(OPTION_MAPPED_CACHE, 0);
     char *mem = alloc_malloc(1 << 20);
     fill(mem, 1 << 20, 3);
     faulty_use(&no_remap);

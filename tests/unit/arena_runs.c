@@ -1,7 +1,7 @@
 /*
  * arena_runs.c - runs as an arena has them: when small requests get objects,
- * where runs come from and where they go, and what is told of objects that come
- * back and should not. After each step the whole arena is checked.
+ * where the spans they lie in come from and go, and what is told of objects
+ * that come back and should not. After each step the whole arena is checked.
  */
 #define _GNU_SOURCE
 #include "own_arena.h"
@@ -171,7 +171,7 @@ static void replaced_chunks_are_not_kept(void **state)
 
 /* ---- where runs come from ----------------------------------------------- */
 
-static void a_run_is_a_chunk_in_use(void **state)
+static void a_run_is_in_a_cached_chunk(void **state)
 {
     (void)state;
     assert_int_equal(take_class(SMALL, mems, 20), 20);
@@ -186,7 +186,7 @@ static void a_run_is_a_chunk_in_use(void **state)
     }
     const struct chunk *chunk = mem2chunk(start);
     assert_in_range(chunk_size(chunk), RUN_SIZE, RUN_SIZE + 16);
-    assert_true(chunk_is_sealed(chunk) && !chunk_is_free(chunk));
+    assert_true(chunk_is_cached(chunk) && !chunk_is_free(chunk));
     assert_int_equal(own.runs.count, 1);
     assert_null(own.zero_from);
     assert_true(own_is_sound());
@@ -333,12 +333,18 @@ static void an_empty_run_serves_another_class(void **state)
     assert_ptr_equal(mems[0], page);
     assert_int_equal(block_run_class(page + RUN_SIZE - 1), SMALL);
     assert_int_equal(own.runs.spares, 0);
-    assert_false(chunk_is_cached(chunk));
+    assert_true(chunk_is_cached(chunk));
     assert_true(own_is_sound());
 }
 
-/* Two, and one for each 16 runs in use. */
-static void few_spares_are_kept(void **state)
+static size_t empty_pages_kept(void)
+{
+    return RUN_SPARES + own.runs.count / RUN_SPARE_SHARE;
+}
+
+/* Pages of empty spans: two, and one for each 16 runs in use. Others wait for
+ * the last run of their span. */
+static void few_empty_spans_are_kept(void **state)
 {
     enum { RUNS = 64, KEPT = 40 };
     (void)state;
@@ -346,16 +352,173 @@ static void few_spares_are_kept(void **state)
     assert_int_equal(own.runs.count, RUNS);
     for (size_t i = KEPT; i < RUNS; i++) {
         free_objects(LARGE, mems + i * PER_LARGE_RUN, PER_LARGE_RUN);
-        assert_true(own.runs.spares <=
-                    RUN_SPARES + own.runs.count / RUN_SPARE_SHARE);
+        assert_true(own.runs.empty_pages <= empty_pages_kept());
     }
-    assert_int_equal(own.runs.spares, RUN_SPARES + KEPT / RUN_SPARE_SHARE);
+    assert_int_equal(own.runs.count, KEPT);
     assert_true(own_is_sound());
     free_objects(LARGE, mems, KEPT * PER_LARGE_RUN);
-    assert_int_equal(own.runs.spares, RUN_SPARES);
+    assert_true(own.runs.empty_pages <= RUN_SPARES);
+    assert_int_equal(own.runs.spares, own.runs.empty_pages);
     assert_true(own_is_sound());
     trim(0);
     assert_int_equal(own.runs.spares, 0);
+    assert_true(own_is_empty());
+}
+
+/* As many pages as there are. */
+static const struct run *span_of(const void *mem)
+{
+    return run_first_of_span(heap_run_of(mem));
+}
+
+static void spans_grow_with_the_number_of_runs(void **state)
+{
+    enum { RUNS = 130 };
+    (void)state;
+    for (size_t count = 0; count < RUNS; count++) {
+        size_t share = own.runs.count / RUN_SPAN_SHARE;
+        bool is_new = own.runs.spares == 0;
+        void **run = mems + count * PER_LARGE_RUN;
+        take_many_of(LARGE, run, PER_LARGE_RUN);
+        const struct run *first = span_of(run[0]);
+        if (is_new) {
+            size_t pages = first->pages;
+            assert_ptr_equal(run[0], first->start);
+            assert_int_equal(pages, share < 2    ? 1
+                                    : share < 4  ? 2
+                                    : share < 8  ? 4
+                                    : share < 16 ? 8
+                                                 : 16);
+            assert_int_equal(own.runs.spares, pages - 1);
+            assert_in_range(chunk_size(mem2chunk(first->start)),
+                            pages * RUN_SIZE, pages * RUN_SIZE + 16);
+        }
+        assert_int_equal(own.runs.count, count + 1);
+        MUST(own_is_sound());
+    }
+    assert_int_equal(span_of(mems[RUNS * PER_LARGE_RUN - 1])->pages,
+                     RUN_SPAN_MAX);
+    for (size_t i = 0; i < RUNS; i++) {
+        free_objects(LARGE, mems + i * PER_LARGE_RUN, PER_LARGE_RUN);
+        MUST(own_is_sound());
+    }
+    trim(0);
+    assert_true(own_is_empty());
+}
+
+/* So many that the next span is to have 16 pages. */
+static void want_large_spans(void)
+{
+    enum { RUNS = 64 };
+    void **next = mems + MANY - PER_LARGE_RUN;
+    take_many_of(LARGE, mems, RUNS * PER_LARGE_RUN);
+    while (own.runs.spares > 0) {
+        take_many_of(LARGE, next, PER_LARGE_RUN);
+    }
+    MUST(own.runs.count / RUN_SPAN_SHARE >= RUN_SPAN_MAX);
+}
+
+/* Half as many pages, until there is room, before top is asked. */
+static void a_span_may_be_cut_from_a_smaller_chunk(void **state)
+{
+    static const unsigned pages[] = {16, 15, 9, 8, 7, 4, 3, 2, 1};
+    (void)state;
+    for (size_t i = 0; i < count_of(pages); i++) {
+        own_end(NULL);
+        own_begin(NULL);
+        want_large_spans();
+        struct chunk *free = take((pages[i] + 1) * RUN_SIZE - 16);
+        /* From top. */
+        take(4 * RUN_SIZE);
+        give(free);
+        const struct chunk *top = own.top;
+        void *mem;
+        assert_int_equal(take_class(SMALL, &mem, 1), 1);
+        assert_ptr_equal(own.top, top);
+        assert_int_equal(span_of(mem)->pages, 1 << highest_bit(pages[i]));
+        assert_true((char *)mem > (char *)free &&
+                    (char *)mem < (char *)free + 2 * RUN_SIZE);
+        assert_true(own_is_sound());
+    }
+    /* There is no other. */
+    own_end(NULL);
+    own_begin(NULL);
+    want_large_spans();
+    give(take_fenced(RUN_SIZE - 16));
+    const struct chunk *top = own.top;
+    assert_int_equal(take_class(SMALL, mems, 1), 1);
+    assert_int_equal(span_of(mems[0])->pages, RUN_SPAN_MAX);
+    assert_true(own.top > top);
+}
+
+/* What is cut off on either side of it is whole, and nothing of it counts as
+ * written to. */
+static void a_span_leaves_the_rest_clean(void **state)
+{
+    (void)state;
+    struct chunk *free = take_fenced(20 * RUN_SIZE);
+    fill(free, 1);
+    give(free);
+    sweep(SWEEP_ALL);
+    void *mem;
+    assert_int_equal(take_class(SMALL, &mem, 1), 1);
+    assert_true(own_is_sound());
+    assert_int_equal(sweep(SWEEP_ALL), 0);
+    struct chunk *rest = take(16 * RUN_SIZE);
+    assert_true((char *)rest > (char *)mem);
+    assert_non_null(own.zero_from);
+    assert_true(own.zero_from <= (char *)rest + 2 * PAGES_SIZE);
+    assert_true(is_zero_behind(rest, own.zero_from));
+}
+
+/* One page at a time, from what top has left; and then there is nothing. */
+static void a_large_span_that_is_refused_is_a_small_one(void **state)
+{
+    const struct faulty_plan no_memory = {
+        .kinds = FAULTY_ALL, .first = 1, .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    want_large_spans();
+    size_t count = own.runs.count;
+    while (arena_top_size(&own) >= 8 * RUN_SIZE) {
+        take(RUN_SIZE);
+    }
+    faulty_use(&no_memory);
+    size_t pages = 0;
+    while (take_class(LARGE, mems, PER_LARGE_RUN) > 0) {
+        assert_int_equal(span_of(mems[0])->pages, 1);
+        assert_int_equal(own.runs.count, count + ++pages);
+        assert_int_equal(own.runs.spares, 0);
+        assert_true(own_is_sound());
+    }
+    assert_in_range(pages, 4, 7);
+    assert_true(faulty_calls_refused() > 0);
+    assert_true(own_is_sound());
+    faulty_use(NULL);
+    assert_int_equal(take_class(SMALL, mems, 1), 1);
+    assert_int_equal(span_of(mems[0])->pages, RUN_SPAN_MAX);
+}
+
+/* A chunk of it is large; no page of the heap says what was there. */
+static void nothing_is_left_of_a_span(void **state)
+{
+    enum { RUNS = 80 };
+    (void)state;
+    take_many_of(LARGE, mems, RUNS * PER_LARGE_RUN);
+    struct heap *heap = own.heaps;
+    for (size_t i = 0; i < RUNS; i++) {
+        free_objects(LARGE, mems + i * PER_LARGE_RUN, PER_LARGE_RUN);
+    }
+    trim(0);
+    for (size_t page = 0; page < HEAP_PAGES; page++) {
+        MUST(heap->page_class[page] == 0);
+        MUST(heap->page_given[page] == GIVEN_NOTHING);
+        MUST(heap->runs[page].pages == 0 && heap->runs[page].objects == 0);
+    }
+    /* Nor is anything believed of it. */
+    for (size_t i = 0; i < 30; i++) {
+        assert_true(owner_of(mems[i]) == OWN_NUMBER);
+        assert_int_equal(block_run_class(mems[i]), 0);
+    }
     assert_true(own_is_empty());
 }
 
@@ -524,6 +687,28 @@ static void an_object_of_a_heap_that_is_gone_is_told(void **state)
                      (size_t)mems[3]);
 }
 
+/* What lies before a span has overflowed. */
+static void return_the_last(void *word)
+{
+    char *span = page_of(mems[0]);
+    overwrite_word(mem2chunk(span), *(uint64_t *)word);
+    free_objects(LARGE, mems, PER_LARGE_RUN);
+    trim(0);
+}
+
+static void a_destroyed_span_is_told(void **state)
+{
+    uint64_t words[] = {0x4141414141414141, 0, UINT64_MAX, 0xfffffff5};
+    (void)state;
+    take_many_of(LARGE, mems, PER_LARGE_RUN);
+    for (size_t i = 0; i < count_of(words); i++) {
+        child_must_abort(return_the_last, &words[i],
+                         "ptm: heap: destroyed size word: address 0x%zx, "
+                         "word 0x%zx, arena 200",
+                         (size_t)page_of(mems[0]), (size_t)words[i]);
+    }
+}
+
 static void return_middle(void *unused)
 {
     void *middle = (char *)mems[3] + 16;
@@ -609,7 +794,7 @@ int main(void)
         runs_test(what_comes_back_is_no_demand),
         runs_test(an_option_says_which_requests_get_objects),
         runs_test(replaced_chunks_are_not_kept),
-        runs_test(a_run_is_a_chunk_in_use),
+        runs_test(a_run_is_in_a_cached_chunk),
         runs_test(a_run_may_be_cut_from_a_little_more),
         runs_test(a_run_is_cut_from_a_free_chunk),
         runs_test(a_class_has_as_many_runs_as_it_needs),
@@ -618,7 +803,12 @@ int main(void)
         runs_test(what_is_left_is_taken),
         runs_test(spares_are_used_up_before_memory_is),
         runs_test(an_empty_run_serves_another_class),
-        runs_test(few_spares_are_kept),
+        runs_test(few_empty_spans_are_kept),
+        runs_test(spans_grow_with_the_number_of_runs),
+        runs_test(a_span_may_be_cut_from_a_smaller_chunk),
+        runs_test(a_span_leaves_the_rest_clean),
+        runs_test(a_large_span_that_is_refused_is_a_small_one),
+        runs_test(nothing_is_left_of_a_span),
         runs_test(a_magazine_may_have_objects_of_many_runs),
         runs_test(the_depot_keeps_objects),
         runs_test(what_the_depot_cannot_keep_goes_back_to_its_run),
@@ -626,6 +816,7 @@ int main(void)
         runs_test(an_object_that_returns_twice_is_told),
         runs_test(an_object_of_a_heap_that_is_gone_is_told),
         runs_test(the_middle_of_an_object_is_told),
+        runs_test(a_destroyed_span_is_told),
         runs_test(random_steps_leave_a_sound_arena),
     };
     return UNIT_RUN(tests);

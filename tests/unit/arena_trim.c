@@ -22,8 +22,7 @@ static void a_small_dirty_top_is_kept(void **state)
 static void a_large_dirty_top_is_returned(void **state)
 {
     (void)state;
-    struct chunk *chunk =
-        take(DEFAULT_TRIM_THRESHOLD + HEAP_HEADER_SIZE / TRIM_LIVE_SHARE);
+    struct chunk *chunk = take(DEFAULT_TRIM_THRESHOLD + HEAP_HEADER_SIZE);
     fill(chunk, 1);
     give(chunk);
     assert_int_equal(
@@ -63,7 +62,7 @@ static void who_holds_much_may_keep_more(void **state)
     size_t system = own.system_bytes;
     give(chunk);
     assert_int_equal(own.system_bytes, system);
-    chunk = take(most + 4096);
+    chunk = take(most + HEAP_HEADER_SIZE);
     system = own.system_bytes;
     give(chunk);
     assert_true(own.system_bytes < system - most + 8192);

@@ -429,14 +429,14 @@ static void a_link_to_nowhere_is_not_followed(void **state)
     (void)state;
     for (size_t i = 0; i < count_of(nowhere); i++) {
         fill_one_bin(64);
-        middle->next_free = (void *)nowhere[i];
+        link_write(&middle->next_free, (void *)nowhere[i]);
         must_break(remove_chunk, middle, middle);
         fill_one_bin(64);
-        middle->previous_free = (void *)nowhere[i];
+        link_write(&middle->previous_free, (void *)nowhere[i]);
         must_break(remove_chunk, middle, middle);
     }
     fill_one_bin(64);
-    middle->next_free = (void *)((uintptr_t)last + 8);
+    link_write(&middle->next_free, (void *)((uintptr_t)last + 8));
     must_break(remove_chunk, middle, middle);
 }
 
@@ -444,20 +444,20 @@ static void links_must_agree_on_both_sides(void **state)
 {
     (void)state;
     fill_one_bin(64);
-    middle->next_free = first;
+    link_write(&middle->next_free, first);
     must_break(remove_chunk, middle, middle);
     fill_one_bin(64);
-    middle->previous_free = last;
+    link_write(&middle->previous_free, last);
     must_break(remove_chunk, middle, middle);
     fill_one_bin(64);
-    middle->previous_free = NULL;
+    link_write(&middle->previous_free, NULL);
     must_break(remove_chunk, middle, middle);
     fill_one_bin(64);
-    first->previous_free = middle;
+    link_write(&first->previous_free, middle);
     must_break(remove_chunk, first, first);
     must_break(insert_one_more, new_chunk(64), first);
     fill_one_bin(64);
-    last->previous_free = first;
+    link_write(&last->previous_free, first);
     must_break(remove_chunk, middle, middle);
 }
 
@@ -488,7 +488,7 @@ static void a_link_met_by_a_search_is_not_followed(void **state)
     begin_anew(NULL);
     insert(1040);
     struct chunk *chunk = insert(1024);
-    chunk->next_free = (void *)0x4141414141414140;
+    link_write(&chunk->next_free, (void *)0x4141414141414140);
     child_must_abort(take_1040, NULL,
                      "ptm: heap: broken free list: address 0x%zx, "
                      "size 1016, arena 9",

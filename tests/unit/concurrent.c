@@ -11,7 +11,8 @@
  * purge every arena is one free chunk, and no mapping is there.
  *
  * Half of the blocks are of a few small sizes, so that runs serve them, and
- * many of those objects are freed by threads of other arenas.
+ * many of those objects are freed by threads of other arenas, and some while
+ * the kernel has a part of their page.
  *
  * concurrent [SECONDS]. The thread sanitizer's build is where this program is
  * most wanted.
@@ -51,7 +52,8 @@ struct block {
 static _Atomic(struct block *) mailboxes[MAILBOXES];
 static atomic_bool is_over;
 static atomic_ulong objects_freed;
-static atomic_ulong objects_sent; /* of them, by threads of other arenas */
+static atomic_ulong objects_sent;    /* of them, by threads of other arenas */
+static atomic_ulong objects_watched; /* ... and those of watched pages */
 
 /* ---- blocks ------------------------------------------------------------- */
 
@@ -128,6 +130,9 @@ static void count_object(const struct block *block)
         atomic_fetch_add(&objects_freed, 1);
         if (owner != tcache_self()->owner) {
             atomic_fetch_add(&objects_sent, 1);
+        }
+        if ((heap_page_byte(heap_for_ptr(block), block) & RUN_WATCHED) != 0) {
+            atomic_fetch_add(&objects_watched, 1);
         }
     }
 }
@@ -338,8 +343,11 @@ int main(int argument_count, char **arguments)
     atomic_store(&is_over, true);
     MUST(pthread_join(keeper, NULL) == 0);
     nothing_must_be_left();
-    printf("%lu objects freed, %lu of them by threads of other arenas\n",
-           atomic_load(&objects_freed), atomic_load(&objects_sent));
+    printf("%lu objects freed, %lu of them by threads of other arenas, %lu of "
+           "watched pages\n",
+           atomic_load(&objects_freed), atomic_load(&objects_sent),
+           atomic_load(&objects_watched));
     MUST(atomic_load(&objects_freed) > 100 && atomic_load(&objects_sent) > 0);
+    MUST(atomic_load(&objects_watched) > 0);
     return 0;
 }

@@ -72,7 +72,7 @@ static bool is_forged_by_xor(const struct headers *h)
 
 static bool is_forged_without_keys(const struct headers *h, struct rng *rng)
 {
-    struct seal_keys kept = seal_keys;
+    struct secret_keys kept = seal_keys;
     uint32_t before = seal(h->here, h->one) ^ seal(h->there, h->other);
     uint32_t after;
 
@@ -85,7 +85,7 @@ static bool is_forged_without_keys(const struct headers *h, struct rng *rng)
 static void no_way_beats_guessing(void **state)
 {
     struct rng rng = {.state = 20261123};
-    struct seal_keys kept = seal_keys;
+    struct secret_keys kept = seal_keys;
     unsigned forged[4] = {0};
 
     (void)state;

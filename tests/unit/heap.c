@@ -26,6 +26,12 @@ static struct arena *const some_arena = (struct arena *)0x1230;
 static size_t page;
 static size_t header_pages; /* in bytes */
 
+/* What a heap commits for a header and so many pages behind it. */
+static size_t with_header(size_t pages)
+{
+    return round_up(HEAP_HEADER_SIZE, page) + pages * page;
+}
+
 static char *heap_byte(const struct heap *heap, size_t offset)
 {
     return (char *)((uintptr_t)heap + offset);
@@ -98,10 +104,11 @@ static void the_need_counts_behind_the_header(void **state)
 {
     (void)state;
     struct heap *heap = create(2 * page, 0);
-    assert_int_equal(heap->committed, 2 * page + header_pages);
+    assert_int_equal(heap->committed,
+                     round_up(HEAP_HEADER_SIZE + 2 * page, page));
     assert_true(heap_destroy(heap));
-    heap = create(header_pages + 2 * page - HEAP_HEADER_SIZE, 0);
-    assert_int_equal(heap->committed, header_pages + 2 * page);
+    heap = create(with_header(2) - HEAP_HEADER_SIZE, 0);
+    assert_int_equal(heap->committed, with_header(2));
     assert_true(heap_destroy(heap));
     heap = create(HEAP_MAX_SIZE - HEAP_HEADER_SIZE, 0);
     assert_int_equal(heap->committed, HEAP_MAX_SIZE);
@@ -119,28 +126,28 @@ static void more_than_the_reservation_cannot_be_committed(void **state)
 static void only_committed_chunks_are_contained(void **state)
 {
     (void)state;
-    struct heap *heap = create(page, 3 * page);
+    const size_t end = with_header(1);
+    struct heap *heap = create(page, end);
     assert_false(heap_contains(heap, chunk_at(heap, 0)));
     assert_false(heap_contains(heap, chunk_at(heap, HEAP_HEADER_SIZE - 16)));
     assert_true(heap_contains(heap, heap_first_chunk(heap)));
-    assert_true(heap_contains(heap, chunk_at(heap, 3 * page - 32)));
-    assert_false(heap_contains(heap, chunk_at(heap, 3 * page - 16)));
-    assert_false(heap_contains(heap, chunk_at(heap, 3 * page)));
+    assert_true(heap_contains(heap, chunk_at(heap, end - 32)));
+    assert_false(heap_contains(heap, chunk_at(heap, end - 16)));
+    assert_false(heap_contains(heap, chunk_at(heap, end)));
     assert_false(heap_contains(heap, chunk_at(heap, HEAP_MAX_SIZE - 32)));
-    assert_ptr_equal(heap_end(heap), chunk_at(heap, 3 * page));
+    assert_ptr_equal(heap_end(heap), chunk_at(heap, end));
     assert_true(heap_destroy(heap));
 }
 
 static void touched_only_rises(void **state)
 {
     (void)state;
-    struct heap *heap = create(page, 3 * page);
-    heap_note_touched(heap, heap_byte(heap, header_pages + 1000));
-    assert_ptr_equal(heap_touched_end(heap),
-                     heap_byte(heap, header_pages + 1000));
-    heap_note_touched(heap, heap_byte(heap, header_pages + 500));
-    assert_ptr_equal(heap_touched_end(heap),
-                     heap_byte(heap, header_pages + 1000));
+    const size_t low = HEAP_HEADER_SIZE + 500, high = low + 500;
+    struct heap *heap = create(page, with_header(1));
+    heap_note_touched(heap, heap_byte(heap, high));
+    assert_ptr_equal(heap_touched_end(heap), heap_byte(heap, high));
+    heap_note_touched(heap, heap_byte(heap, low));
+    assert_ptr_equal(heap_touched_end(heap), heap_byte(heap, high));
     assert_true(heap_destroy(heap));
 }
 
@@ -270,12 +277,12 @@ static void the_reservation_is_halved_until_it_is_granted(void **state)
     for (size_t least = HEAP_MAX_SIZE; least > HEAP_MIN_RESERVE; least /= 2) {
         struct faulty_plan plan = no_reservation_from(least);
         faulty_use(&plan);
-        struct heap *heap = create(page, 2 * page);
+        struct heap *heap = create(page, with_header(1));
         faulty_use(NULL);
         assert_non_null(heap);
         assert_int_equal((uintptr_t)heap % HEAP_MAX_SIZE, 0);
         assert_int_equal(heap->reserved, least / 2);
-        assert_int_equal(heap->committed, header_pages + page);
+        assert_int_equal(heap->committed, with_header(1));
         assert_true(heap_destroy(heap));
     }
 }
@@ -322,12 +329,12 @@ static void when_only_the_need_can_be_committed_it_is(void **state)
     struct heap *heap = create(page, 1 << 20);
     assert_int_equal(faulty_calls_refused(), 1);
     assert_non_null(heap);
-    assert_int_equal(heap->committed, header_pages + page);
+    assert_int_equal(heap->committed, with_header(1));
     assert_true(heap_grow(heap, page, 1 << 20));
     assert_int_equal(faulty_calls_refused(), 2);
-    assert_int_equal(heap->committed, header_pages + 2 * page);
+    assert_int_equal(heap->committed, with_header(2));
     assert_false(heap_grow(heap, 1 << 20, 1 << 20));
-    assert_int_equal(heap->committed, header_pages + 2 * page);
+    assert_int_equal(heap->committed, with_header(2));
     assert_true(heap_destroy(heap));
 }
 
@@ -338,7 +345,7 @@ static void when_nothing_can_be_committed_nothing_is_kept(void **state)
     (void)state;
     long before = address_space();
     faulty_use(&plan);
-    assert_null(create(page, 2 * page));
+    assert_null(create(page, with_header(1)));
     faulty_use(NULL);
     assert_int_equal(heap_count(), 0);
     assert_int_equal(address_space(), before);
@@ -397,7 +404,7 @@ static void a_small_reservation_grows_in_place(void **state)
     struct heap *heap = create_small(small);
     assert_true(heap_grow(heap, small, small));
     assert_int_equal(heap->reserved, HEAP_MAX_SIZE);
-    assert_int_equal(heap->committed, header_pages + page + small);
+    assert_int_equal(heap->committed, with_header(1) + small);
     memset(heap_byte(heap, HEAP_HEADER_SIZE), 1,
            heap->committed - HEAP_HEADER_SIZE);
     assert_true(heap_destroy(heap));
@@ -407,7 +414,7 @@ static void a_small_reservation_grows_in_place(void **state)
     faulty_use(&plan);
     assert_true(heap_grow(heap, small, small));
     assert_int_equal(heap->reserved, small + HEAP_MIN_RESERVE);
-    assert_int_equal(heap->committed, header_pages + page + small);
+    assert_int_equal(heap->committed, with_header(1) + small);
     faulty_use(NULL);
     assert_true(heap_grow(heap, HEAP_MAX_SIZE - heap->committed, 0));
     assert_int_equal(heap->reserved, HEAP_MAX_SIZE);
@@ -427,7 +434,7 @@ static void a_small_reservation_grows_into_nobody(void **state)
     assert_true(os_commit(taken, page));
     memset(taken, 0x5a, page);
     assert_false(heap_grow(heap, small, small));
-    assert_int_equal(heap->committed, header_pages + page);
+    assert_int_equal(heap->committed, with_header(1));
     assert_int_equal(heap->reserved, small);
     assert_true(heap_grow(heap, small - heap->committed, small));
     assert_int_equal(heap->committed, small);
@@ -495,24 +502,48 @@ static void a_heap_has_no_run_at_first(void **state)
     assert_true(heap_destroy(heap));
 }
 
-/* A byte for each 16 KiB of 64 MiB, and no other is changed. */
+/* A byte for each 16 KiB of 64 MiB, WATCHED or not. */
 static void every_page_has_its_own_class(void **state)
 {
     (void)state;
     struct heap *heap = create(page, page);
-    struct heap before = *heap;
     assert_int_equal(HEAP_PAGES, 4096);
     for (unsigned i = 0; i < HEAP_PAGES; i++) {
         unsigned size_class = CHUNK_CLASSES + i % RUN_CLASSES;
-        heap_set_run_class(heap, heap_byte(heap, i * RUN_SIZE), size_class);
-        MUST(heap->page_class[i] == 1 + i % RUN_CLASSES);
+        unsigned byte = 1 + i % RUN_CLASSES;
+        char *first = heap_byte(heap, i * RUN_SIZE);
         char *last = heap_byte(heap, (i + 1) * RUN_SIZE - 1);
+        MUST(heap_page_of(first) == i && heap_page_of(last) == i);
+        heap->page_class[i] = (uint8_t)byte;
+        MUST(heap_page_byte(heap, first) == byte);
+        MUST(heap_run_class(heap, first) == size_class);
+        heap->page_class[i] = (uint8_t)(byte | RUN_WATCHED);
+        MUST(heap_page_byte(heap, last) == (byte | RUN_WATCHED));
         MUST(heap_run_class(heap, last) == size_class);
-        MUST(i + 1 == HEAP_PAGES || heap->page_class[i + 1] == 0);
+        MUST(i + 1 == HEAP_PAGES || heap_page_byte(heap, last + 1) == 0);
     }
+    assert_true(heap_destroy(heap));
+}
+
+/* ... and one for what was given back to it. No other byte is changed. */
+static void every_page_remembers_what_was_given(void **state)
+{
+    enum { FIRST = 100, PAGES = RUN_SPAN_MAX };
+    (void)state;
+    struct heap *heap = create(page, page);
+    struct heap before = *heap;
     for (unsigned i = 0; i < HEAP_PAGES; i++) {
-        heap_set_run_class(heap, heap_byte(heap, i * RUN_SIZE), 0);
+        heap_note_given(heap, heap_byte(heap, (i + 1) * RUN_SIZE - 1));
+        MUST(heap->page_given[i] == GIVEN_LATELY);
+        MUST(i + 1 == HEAP_PAGES || heap->page_given[i + 1] == GIVEN_NOTHING);
     }
+    heap_forget_given(heap, heap_byte(heap, FIRST * RUN_SIZE), PAGES);
+    for (unsigned i = 0; i < HEAP_PAGES; i++) {
+        bool is_forgotten = i >= FIRST && i < FIRST + PAGES;
+        MUST(heap->page_given[i] ==
+             (is_forgotten ? GIVEN_NOTHING : GIVEN_LATELY));
+    }
+    heap_forget_given(heap, heap_byte(heap, 0), HEAP_PAGES);
     assert_memory_equal(heap, &before, sizeof before);
     assert_true(heap_destroy(heap));
 }
@@ -596,31 +627,33 @@ static void a_refused_end_keeps_the_table_of_runs(void **state)
 static void what_is_shrunk_comes_back_zero(void **state)
 {
     (void)state;
-    struct heap *heap = create(8 * page, 10 * page);
-    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 10 * page - HEAP_HEADER_SIZE);
-    heap_note_touched(heap, heap_byte(heap, 10 * page));
-    assert_int_equal(heap_shrink(heap, heap_byte(heap, 4 * page + 1)),
+    struct heap *heap = create(8 * page, with_header(9));
+    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1,
+           with_header(9) - HEAP_HEADER_SIZE);
+    heap_note_touched(heap, heap_byte(heap, with_header(9)));
+    assert_int_equal(heap_shrink(heap, heap_byte(heap, with_header(3) + 1)),
                      5 * page);
-    assert_int_equal(heap->committed, 5 * page);
-    assert_int_equal(heap->touched, 5 * page);
-    assert_int_equal(*heap_byte(heap, 5 * page - 1), 1);
+    assert_int_equal(heap->committed, with_header(4));
+    assert_int_equal(heap->touched, with_header(4));
+    assert_int_equal(*heap_byte(heap, with_header(4) - 1), 1);
     assert_int_equal(heap->reserved, HEAP_MAX_SIZE);
     assert_true(heap_grow(heap, 5 * page, 5 * page));
-    assert_true(is_zero(heap_byte(heap, 5 * page), 5 * page));
-    assert_int_equal(heap->touched, 5 * page);
-    assert_int_equal(heap_shrink(heap, heap_byte(heap, 10 * page - 1)), 0);
-    assert_int_equal(heap_shrink(heap, heap_byte(heap, 20 * page)), 0);
-    assert_int_equal(heap->committed, 10 * page);
+    assert_true(is_zero(heap_byte(heap, with_header(4)), 5 * page));
+    assert_int_equal(heap->touched, with_header(4));
+    assert_int_equal(heap_shrink(heap, heap_byte(heap, with_header(9) - 1)), 0);
+    assert_int_equal(heap_shrink(heap, heap_byte(heap, with_header(19))), 0);
+    assert_int_equal(heap->committed, with_header(9));
     assert_true(heap_destroy(heap));
 }
 
 static void shrinking_leaves_a_lower_touched_alone(void **state)
 {
     (void)state;
-    struct heap *heap = create(8 * page, 10 * page);
-    heap_note_touched(heap, heap_byte(heap, header_pages + 1000));
-    assert_int_equal(heap_shrink(heap, heap_byte(heap, 4 * page)), 6 * page);
-    assert_int_equal(heap->touched, header_pages + 1000);
+    struct heap *heap = create(8 * page, with_header(9));
+    heap_note_touched(heap, heap_byte(heap, HEAP_HEADER_SIZE + 1000));
+    assert_int_equal(heap_shrink(heap, heap_byte(heap, with_header(3))),
+                     6 * page);
+    assert_int_equal(heap->touched, HEAP_HEADER_SIZE + 1000);
     assert_true(heap_destroy(heap));
 }
 
@@ -629,16 +662,17 @@ static void a_refused_shrink_changes_nothing(void **state)
     const struct faulty_plan plan = {
         .kinds = FAULTY_MMAP, .first = 1, .how_many = 1};
     (void)state;
-    struct heap *heap = create(8 * page, 10 * page);
-    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, 10 * page - HEAP_HEADER_SIZE);
-    heap_note_touched(heap, heap_byte(heap, 10 * page));
+    struct heap *heap = create(8 * page, with_header(9));
+    memset(heap_byte(heap, HEAP_HEADER_SIZE), 1,
+           with_header(9) - HEAP_HEADER_SIZE);
+    heap_note_touched(heap, heap_byte(heap, with_header(9)));
     faulty_use(&plan);
-    assert_int_equal(heap_shrink(heap, heap_byte(heap, 4 * page)), 0);
+    assert_int_equal(heap_shrink(heap, heap_byte(heap, with_header(3))), 0);
     assert_int_equal(faulty_calls_refused(), 1);
     faulty_use(NULL);
-    assert_int_equal(heap->committed, 10 * page);
-    assert_int_equal(heap->touched, 10 * page);
-    assert_int_equal(*heap_byte(heap, 10 * page - 1), 1);
+    assert_int_equal(heap->committed, with_header(9));
+    assert_int_equal(heap->touched, with_header(9));
+    assert_int_equal(*heap_byte(heap, with_header(9) - 1), 1);
     assert_true(heap_destroy(heap));
 }
 
@@ -658,7 +692,7 @@ static void a_refused_end_leaves_the_heap_as_it_was(void **state)
     const struct faulty_plan plan = {
         .kinds = FAULTY_MUNMAP, .first = 1, .how_many = 1};
     (void)state;
-    struct heap *heap = create(page, 2 * page);
+    struct heap *heap = create(page, with_header(1));
     memset(heap_byte(heap, HEAP_HEADER_SIZE), 1, page);
     struct heap header = *heap;
     faulty_use(&plan);
@@ -738,6 +772,7 @@ int main(void)
         heap_test(a_destroyed_heap_is_gone),
         heap_test(a_heap_has_no_run_at_first),
         heap_test(every_page_has_its_own_class),
+        heap_test(every_page_remembers_what_was_given),
         heap_test(a_heap_gets_a_table_of_runs),
         heap_test(without_memory_there_is_no_table),
         heap_test(a_table_that_stays_does_not_keep_its_heap),

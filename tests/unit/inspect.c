@@ -398,9 +398,9 @@ static void a_link_out_of_the_heaps_is_found(void **state)
     };
     assert_ptr_equal(*bin_of(SMALL), scene.twin);
     for (size_t i = 0; i < count_of(outside); i++) {
-        scene.twin->next_free = outside[i];
+        link_write(&scene.twin->next_free, outside[i]);
         must_find(what, outside[i]);
-        scene.twin->next_free = scene.small;
+        link_write(&scene.twin->next_free, scene.small);
         *bin_of(LARGE) = outside[i];
         must_find(what, outside[i]);
         *bin_of(LARGE) = scene.large;
@@ -413,24 +413,25 @@ static void a_misaligned_link_is_found(void **state)
     struct damage damage;
     (void)state;
     for (uintptr_t off = 1; off < 16; off++) {
-        scene.twin->next_free = (void *)((uintptr_t)scene.small + off);
+        link_write(&scene.twin->next_free,
+                   (void *)((uintptr_t)scene.small + off));
         assert_false(check_arena(&own, &damage));
     }
-    scene.twin->next_free = scene.small;
+    link_write(&scene.twin->next_free, scene.small);
     must_be_sound();
 }
 
 static void a_circle_in_a_bin_is_found(void **state)
 {
     (void)state;
-    scene.small->next_free = scene.twin;
-    scene.twin->previous_free = scene.small;
-    scene.small->previous_free = scene.twin;
+    link_write(&scene.small->next_free, scene.twin);
+    link_write(&scene.twin->previous_free, scene.small);
+    link_write(&scene.small->previous_free, scene.twin);
     /* The bin's first has another before it, which is what is met first. */
     must_find("links of a bin disagree", chunk2mem(scene.twin));
-    scene.twin->previous_free = NULL;
+    link_write(&scene.twin->previous_free, NULL);
     must_find("links of a bin disagree", chunk2mem(scene.twin));
-    scene.small->next_free = NULL;
+    link_write(&scene.small->next_free, NULL);
     must_be_sound();
 }
 
@@ -476,14 +477,14 @@ static void links_that_disagree_are_found(void **state)
 {
     const char *what = "links of a bin disagree";
     (void)state;
-    scene.twin->previous_free = scene.small;
+    link_write(&scene.twin->previous_free, scene.small);
     must_find(what, chunk2mem(scene.twin));
-    scene.twin->previous_free = NULL;
-    scene.small->previous_free = NULL;
+    link_write(&scene.twin->previous_free, NULL);
+    link_write(&scene.small->previous_free, NULL);
     must_find(what, chunk2mem(scene.small));
-    scene.small->previous_free = scene.small;
+    link_write(&scene.small->previous_free, scene.small);
     must_find(what, chunk2mem(scene.small));
-    scene.small->previous_free = scene.twin;
+    link_write(&scene.small->previous_free, scene.twin);
     must_be_sound();
 }
 
@@ -524,9 +525,9 @@ static void chunks_that_bins_do_not_have_are_found(void **state)
     must_find(what, &own.bins);
     own.bins.bytes += 16;
     must_be_sound();
-    scene.twin->next_free = NULL; /* small is lost */
+    link_write(&scene.twin->next_free, NULL); /* small is lost */
     must_find(what, &own.bins);
-    scene.twin->next_free = scene.small;
+    link_write(&scene.twin->next_free, scene.small);
     must_be_sound();
 }
 
@@ -634,10 +635,18 @@ enum {
     DEPOT_CLASS = CHUNK_CLASSES + 5,  /* of 96 bytes */
 };
 
-/* Three runs and a spare, beside the scene; objects of the fourth class are in
- * the depot. */
+enum {
+    SPAN_PAGES = 7,
+    EMPTY_PAGES = 5,
+};
+
+/* Beside the scene, a span whose first page is a spare, then three runs, the
+ * last of which has objects in the depot, and three more spares; and one that
+ * is empty. */
 static struct {
     struct run *full, *partial, *spare, *in_depot;
+    struct run *unused; /* the last of that span */
+    struct run *empty;  /* the first of the other */
     void *mems[RUN_CLASSES][341];
 } runs;
 
@@ -651,19 +660,38 @@ static struct run *take_run_of(unsigned size_class, size_t objects)
     return heap_run_of(mems[0]);
 }
 
+static struct run *make_span(struct chunk *chunk)
+{
+    unsigned pages = (unsigned)(chunk_size(chunk) / RUN_SIZE);
+    char *start = chunk2mem(chunk);
+    struct heap *heap = heap_for_ptr(start);
+    MUST(heap_prepare_runs(heap));
+    chunk_flip_cached(chunk);
+    run_add_span(&own.runs, heap_run_of(start),
+                 &heap->page_class[heap_page_of(start)], start, pages);
+    return heap_run_of(start);
+}
+
 static void make_runs(void)
 {
+    struct chunk *empty = take_aligned(RUN_SIZE, EMPTY_PAGES * RUN_SIZE);
+    struct chunk *chunk = take_aligned(RUN_SIZE, SPAN_PAGES * RUN_SIZE);
+    runs.unused = make_span(chunk) + SPAN_PAGES - 1;
     MUST(lock_acquire(&own.lock));
+    runs.spare = take_run_of(SPARE_CLASS, 1);
     runs.full = take_run_of(FULL_CLASS, 341);
     runs.partial = take_run_of(PARTIAL_CLASS, 5);
-    runs.spare = take_run_of(SPARE_CLASS, 1);
     runs.in_depot = take_run_of(DEPOT_CLASS, 20);
     arena_free_objects(&own, SPARE_CLASS,
                        runs.mems[SPARE_CLASS - CHUNK_CLASSES], 1, "heap");
     arena_give(&own, DEPOT_CLASS, runs.mems[DEPOT_CLASS - CHUNK_CLASSES], 20);
     lock_release(&own.lock);
+    /* Later, or it would be freed as too much. */
+    runs.empty = make_span(empty);
     MUST(runs.full->free == 0 && runs.partial->free == 10);
-    MUST(own.runs.spare == runs.spare && own.runs.spares == 1);
+    MUST(own.runs.spare == runs.spare && own.runs.empty == runs.empty);
+    MUST(runs.spare->pages == SPAN_PAGES && runs.spare->used == 3);
+    MUST(own.runs.spares == SPAN_PAGES - 3 + EMPTY_PAGES);
     MUST(own.runs.count == 3 && own.depot.blocks == 20);
     must_be_sound();
 }
@@ -673,9 +701,16 @@ static uint8_t *page_class_of(const void *mem)
     return &own.heaps->page_class[heap_page_of(mem)];
 }
 
-static void a_page_of_no_run_is_found(void **state)
+static void must_find_kind(const char *what)
 {
-    const char *what = "page of a run that is none";
+    struct damage damage;
+    assert_false(check_arena(&own, &damage));
+    assert_string_equal(damage.what, what);
+}
+
+static void a_wrong_byte_for_a_page_is_found(void **state)
+{
+    const char *what = "run at odds with itself";
     (void)state;
     make_runs();
     uint8_t *page_class = page_class_of(runs.partial->start);
@@ -684,40 +719,175 @@ static void a_page_of_no_run_is_found(void **state)
     must_find(what, runs.partial->start);
     *page_class = 255;
     must_find(what, runs.partial->start);
+    /* Watched for nothing, and not a run at all. */
+    *page_class = saved | RUN_WATCHED;
+    must_find(what, runs.partial->start);
+    *page_class = RUN_WATCHED;
+    must_find("spare with objects", runs.partial->start);
+    *page_class = 0;
+    must_find("spare with objects", runs.partial->start);
     *page_class = saved;
     must_be_sound();
-    /* The table is gone: the first run that is met tells. */
+    /* The table is gone. */
     struct run *table = own.heaps->runs;
-    struct damage damage;
     own.heaps->runs = NULL;
-    assert_false(check_arena(&own, &damage));
-    assert_string_equal(damage.what, what);
+    must_find_kind("lists hold more runs than there are");
     own.heaps->runs = table;
     must_be_sound();
 }
 
-/* At the beginning of a page, but not as large as one, or larger. */
-static void a_page_of_another_chunk_is_found(void **state)
+/* Nothing was given to what is no page of a span. */
+static void a_page_of_no_span_is_found(void **state)
 {
-    static const size_t sizes[] = {MIN_CHUNK_SIZE, RUN_SIZE - 16,
-                                   RUN_SIZE + MIN_CHUNK_SIZE, 2 * RUN_SIZE};
+    static const size_t sizes[] = {MIN_CHUNK_SIZE, RUN_SIZE - 16, RUN_SIZE,
+                                   RUN_SIZE + 16, 2 * RUN_SIZE};
+    const char *what = "runs differ from what is known of them";
     (void)state;
     make_runs();
     for (size_t i = 0; i < count_of(sizes); i++) {
         const void *mem = chunk2mem(take_aligned(RUN_SIZE, sizes[i]));
+        uint8_t *given = &own.heaps->page_given[heap_page_of(mem)];
         *page_class_of(mem) = 1;
-        must_find("page of a run that is none", mem);
+        must_find(what, &own.runs);
+        *page_class_of(mem) = RUN_WATCHED;
+        must_find(what, &own.runs);
         *page_class_of(mem) = 0;
+        *given = GIVEN_BEFORE;
+        must_find(what, &own.runs);
+        *given = GIVEN_NOTHING;
         must_be_sound();
     }
-    /* As large as one. */
-    for (size_t more = 0; more < MIN_CHUNK_SIZE; more += 16) {
-        const void *mem = chunk2mem(take_aligned(RUN_SIZE, RUN_SIZE + more));
-        *page_class_of(mem) = 1;
-        must_find("run at odds with itself", mem);
-        *page_class_of(mem) = 0;
+    *page_class_of(runs.unused->start) = RUN_WATCHED;
+    must_find(what, &own.runs);
+    *page_class_of(runs.unused->start) = 0;
+    must_be_sound();
+}
+
+static void a_span_at_odds_with_its_chunk_is_found(void **state)
+{
+    static const uint8_t wrong[] = {1, SPAN_PAGES - 1, SPAN_PAGES + 1,
+                                    RUN_SPAN_MAX + 1, 255};
+    const char *what = "span at odds with its chunk";
+    (void)state;
+    make_runs();
+    for (size_t i = 0; i < count_of(wrong); i++) {
+        runs.spare->pages = wrong[i];
+        must_find(what, runs.spare->start);
+    }
+    runs.spare->pages = SPAN_PAGES;
+    /* One that could be freed as a block. */
+    chunk_flip_cached(mem2chunk(runs.empty->start));
+    must_find(what, runs.empty->start);
+    chunk_flip_cached(mem2chunk(runs.empty->start));
+    /* Not any more. */
+    runs.spare->pages = 0;
+    must_find_kind("lists hold more runs than there are");
+    runs.spare->pages = SPAN_PAGES;
+    runs.spare->start += 16;
+    must_find_kind("lists hold more runs than there are");
+    runs.spare->start -= 16;
+    must_be_sound();
+    /* A chunk that is none; 16 bytes more are. */
+    struct chunk *chunk = take_aligned(RUN_SIZE, RUN_SIZE + 16);
+    char *mem = chunk2mem(chunk);
+    struct run *run = heap_run_of(mem);
+    run->start = mem;
+    run->pages = 1;
+    must_find(what, mem);
+    chunk_flip_cached(chunk);
+    must_find("page at odds with its span", mem);
+    run->byte = page_class_of(mem);
+    run->dirty = 15;
+    must_find("runs differ from what is known of them", &own.runs);
+    memset(run, 0, sizeof *run);
+    must_be_sound();
+}
+
+static void a_page_at_odds_with_its_span_is_found(void **state)
+{
+    struct run *all[] = {NULL, NULL, NULL, NULL};
+    const char *what = "page at odds with its span";
+    (void)state;
+    make_runs();
+    all[0] = runs.full;
+    all[1] = runs.partial;
+    all[2] = runs.unused;
+    all[3] = runs.empty + 1;
+    for (size_t i = 0; i < count_of(all); i++) {
+        struct run *run = all[i];
+        char *start = run->start;
+        run->start += 16;
+        must_find(what, start);
+        run->start = NULL;
+        must_find(what, start);
+        run->start = start;
+        run->at++;
+        must_find(what, start);
+        run->at--;
+        run->pages = 1;
+        must_find(what, start);
+        run->pages = 0;
+        run->byte++;
+        must_find(what, start);
+        run->byte = NULL;
+        must_find(what, start);
+        run->byte = page_class_of(start);
         must_be_sound();
     }
+    runs.spare->at = 1;
+    must_find(what, runs.spare->start);
+    runs.spare->at = 0;
+    runs.spare->byte++;
+    must_find(what, runs.spare->start);
+    runs.spare->byte--;
+    runs.unused->objects = 1;
+    must_find("spare with objects", runs.unused->start);
+    runs.unused->objects = 0;
+    must_be_sound();
+}
+
+static void a_span_that_miscounts_is_found(void **state)
+{
+    const char *what = "span miscounts its runs";
+    (void)state;
+    make_runs();
+    runs.spare->used++;
+    must_find(what, runs.spare->start);
+    runs.spare->used -= 2;
+    must_find(what, runs.spare->start);
+    runs.spare->used++;
+    runs.empty->used++;
+    must_find(what, runs.empty->start);
+    runs.empty->used--;
+    must_be_sound();
+}
+
+/* In what the kernel is said to have. */
+static void a_quarter_that_is_not_zero_is_found(void **state)
+{
+    struct run *all[] = {NULL, NULL};
+    (void)state;
+    make_runs();
+    all[0] = runs.unused;
+    all[1] = runs.in_depot; /* 20 * 96 bytes of it are in use */
+    for (size_t i = 0; i < count_of(all); i++) {
+        run_note_returned(all[i], 1 << 1 | 1 << 2);
+        must_be_sound();
+        uint64_t *first = (uint64_t *)(all[i]->start + RUN_QUARTER * 2);
+        *first = 1;
+        must_find("page that was given back is not zero", first);
+        *first = 0;
+        must_be_sound();
+    }
+    /* ... while objects in it are in use. */
+    runs.in_depot->dirty &= 0xe;
+    must_find("run at odds with itself", runs.in_depot->start);
+    runs.in_depot->dirty |= 1;
+    /* It has clean quarters, but nobody is told. */
+    *page_class_of(runs.in_depot->start) ^= RUN_WATCHED;
+    must_find("run at odds with itself", runs.in_depot->start);
+    *page_class_of(runs.in_depot->start) ^= RUN_WATCHED;
+    must_be_sound();
 }
 
 static void with_run(struct run *run, const struct run *changed)
@@ -739,12 +909,6 @@ static void a_run_at_odds_with_itself_is_found(void **state)
     all[2] = runs.in_depot;
     for (size_t i = 0; i < count_of(all); i++) {
         struct run changed = *all[i];
-        changed.start += RUN_SIZE;
-        with_run(all[i], &changed);
-        changed = *all[i];
-        changed.start += 16;
-        with_run(all[i], &changed);
-        changed = *all[i];
         changed.size_class++;
         with_run(all[i], &changed);
         changed = *all[i];
@@ -777,7 +941,7 @@ static void wrong_sums_of_runs_are_found(void **state)
     (void)state;
     make_runs();
     size_t *sums[] = {&own.runs.count, &own.runs.spares, &own.runs.free_objects,
-                      &own.runs.free_bytes};
+                      &own.runs.free_bytes, &own.runs.empty_pages};
     for (size_t i = 0; i < count_of(sums); i++) {
         ++*sums[i];
         must_find(what, &own.runs);
@@ -789,22 +953,21 @@ static void wrong_sums_of_runs_are_found(void **state)
     *page_class = 1;
     must_find(what, &own.runs);
     *page_class = 0;
-    /* A run that its heap has forgotten, and that is in no list. */
-    page_class = page_class_of(runs.full->start);
-    uint8_t saved = *page_class;
-    *page_class = 0;
-    must_find(what, &own.runs);
-    *page_class = saved;
-    /* One that its list has lost, and a lost spare. */
+    /* One that its list has lost, a lost spare, and a lost span. */
     struct run **bucket =
         &own.runs.buckets[PARTIAL_CLASS - CHUNK_CLASSES][runs.partial->bucket];
     assert_ptr_equal(*bucket, runs.partial);
     *bucket = NULL;
-    must_find(what, &own.runs);
+    must_find("lists hold fewer runs than there are", &own.runs);
     *bucket = runs.partial;
-    own.runs.spare = NULL;
+    own.runs.spare = runs.spare->next;
+    own.runs.spare->previous = NULL;
     must_find(what, &own.runs);
+    own.runs.spare->previous = runs.spare;
     own.runs.spare = runs.spare;
+    own.runs.empty = NULL;
+    must_find(what, &own.runs);
+    own.runs.empty = runs.empty;
     must_be_sound();
 }
 
@@ -842,10 +1005,44 @@ static void a_run_in_the_wrong_list_is_found(void **state)
     must_find(what, runs.spare->start);
     *first = NULL;
     must_be_sound();
-    /* A spare whose chunk could be freed as a block. */
-    chunk_flip_cached(mem2chunk(runs.spare->start));
+}
+
+static void a_page_in_the_wrong_list_is_found(void **state)
+{
+    const char *what = "run in the wrong list";
+    static struct run saved;
+    (void)state;
+    make_runs();
+    /* Spans with runs among the empty ones, and the other way round. */
+    own.runs.empty = runs.spare;
     must_find(what, runs.spare->start);
-    chunk_flip_cached(mem2chunk(runs.spare->start));
+    own.runs.empty = runs.unused;
+    must_find("lists hold more runs than there are", runs.unused);
+    own.runs.empty = runs.empty;
+    own.runs.spare = runs.empty;
+    must_find(what, runs.empty->start);
+    own.runs.spare = runs.empty + 1;
+    must_find(what, runs.empty[1].start);
+    own.runs.spare = runs.spare;
+    must_be_sound();
+    /* A page that is in no span: whatever it says of one. */
+    char *mem = chunk2mem(take_aligned(RUN_SIZE, RUN_SIZE));
+    struct run *run = heap_run_of(mem);
+    saved = *run;
+    run->start = mem;
+    own.runs.spare = run;
+    must_find(what, mem);
+    run->at = 255;
+    must_find(what, mem);
+    own.runs.spare = runs.spare;
+    run->at = (uint8_t)(run - runs.empty);
+    run->pages = 1;
+    own.runs.empty = run;
+    must_find("span at odds with its chunk", mem);
+    run->start = mem + 16;
+    must_find(what, mem + 16);
+    own.runs.empty = runs.empty;
+    *run = saved;
     must_be_sound();
 }
 
@@ -874,10 +1071,17 @@ static void a_broken_list_of_runs_is_found(void **state)
     must_find(what, &copy);
     *bucket = runs.partial;
     must_be_sound();
-    char *start = runs.spare->start;
-    runs.spare->start = runs.full->start;
-    must_find(what, runs.spare);
-    runs.spare->start = start;
+    runs.empty->previous = runs.spare;
+    must_find(what, runs.empty);
+    runs.empty->previous = NULL;
+    copy = *runs.empty;
+    own.runs.empty = &copy;
+    must_find(what, &copy);
+    own.runs.empty = runs.empty;
+    copy = *runs.spare;
+    own.runs.spare = &copy;
+    must_find(what, &copy);
+    own.runs.spare = runs.spare;
     must_be_sound();
 }
 
@@ -886,9 +1090,12 @@ static void a_circle_of_runs_is_found(void **state)
     const char *what = "lists hold more runs than there are";
     (void)state;
     make_runs();
-    runs.spare->next = runs.spare;
-    must_find(what, runs.spare);
-    runs.spare->next = NULL;
+    runs.empty->next = runs.empty;
+    runs.empty->previous = runs.empty;
+    must_find("list of runs is broken", runs.empty);
+    runs.empty->previous = NULL;
+    must_find(what, runs.empty);
+    runs.empty->next = NULL;
     must_be_sound();
     runs.partial->next = runs.partial;
     must_find(what, runs.partial);
@@ -1107,9 +1314,11 @@ static void runs_are_counted(void **state)
     assert_true(arena_stats(&own, &stats));
     /* What waits in the depot counts as used, as chunks do. */
     size_t of_96 = RUN_USABLE / 96 - 20;
-    assert_int_equal(stats.run_blocks, 10 + of_96 + 1);
-    assert_int_equal(stats.run_bytes, 10 * 1024 + of_96 * 96 + RUN_SIZE);
-    size_t taken = 4 * RUN_SIZE;
+    size_t spares = SPAN_PAGES - 3 + EMPTY_PAGES;
+    assert_int_equal(stats.run_blocks, 10 + of_96 + spares);
+    assert_int_equal(stats.run_bytes,
+                     10 * 1024 + of_96 * 96 + spares * RUN_SIZE);
+    size_t taken = (SPAN_PAGES + EMPTY_PAGES) * RUN_SIZE;
     assert_true(before.free_bytes - stats.free_bytes +
                     (stats.system_bytes - before.system_bytes) >=
                 taken);
@@ -1229,8 +1438,13 @@ int main(void)
         scene_test(blocks_that_are_not_cached_are_found),
         scene_test(a_wrong_map_of_the_depot_is_found),
         scene_test(a_wrong_depot_is_found),
-        scene_test(a_page_of_no_run_is_found),
-        scene_test(a_page_of_another_chunk_is_found),
+        scene_test(a_wrong_byte_for_a_page_is_found),
+        scene_test(a_page_of_no_span_is_found),
+        scene_test(a_span_at_odds_with_its_chunk_is_found),
+        scene_test(a_page_at_odds_with_its_span_is_found),
+        scene_test(a_span_that_miscounts_is_found),
+        scene_test(a_quarter_that_is_not_zero_is_found),
+        scene_test(a_page_in_the_wrong_list_is_found),
         scene_test(a_run_at_odds_with_itself_is_found),
         scene_test(wrong_sums_of_runs_are_found),
         scene_test(a_run_in_the_wrong_list_is_found),

@@ -32,6 +32,8 @@ static struct {
     const struct fake_file *files; /* NULL: the real ones */
     unsigned cpus;
     unsigned interruptions; /* that writes will meet */
+    bool has_no_random;     /* bytes to give, or not yet */
+    bool protects_nothing;  /* as when there are too many mappings */
 } fake;
 
 static long (*real_syscall)(long number, ...);
@@ -90,6 +92,11 @@ long syscall(long number, ...)
     }
     if (fake.interruptions > 0 && number == SYS_write) {
         return write_interrupted(a);
+    }
+    if ((number == SYS_getrandom && fake.has_no_random) ||
+        (number == SYS_mprotect && fake.protects_nothing)) {
+        errno = number == SYS_getrandom ? EAGAIN : ENOMEM;
+        return -1;
     }
     return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -230,6 +237,49 @@ static void a_remapped_block_brings_its_contents(void **state)
     assert_false(is_readable(moved + page));
     assert_true(os_unmap(moved, page));
     assert_true(os_unmap(memory + page, 3 * page));
+}
+
+static void a_fence_stands_on_both_sides(void **state)
+{
+    (void)state;
+    char *memory = os_map_fenced(2 * page);
+    assert_non_null(memory);
+    assert_true(is_zero(memory, 2 * page));
+    assert_true(is_writable(memory) && is_writable(memory + 2 * page - 1));
+    assert_false(is_writable(memory - 1) || is_writable(memory + 2 * page));
+    assert_true(os_unmap_fenced(memory, 2 * page));
+    assert_false(is_readable(memory - 1) || is_readable(memory) ||
+                 is_readable(memory + 2 * page));
+}
+
+static void a_fence_that_is_refused_leaves_nothing(void **state)
+{
+    (void)state;
+    char *memory = os_map_fenced(page);
+    assert_true(os_unmap_fenced(memory, page));
+    fake.protects_nothing = true;
+    errno = 77;
+    assert_null(os_map_fenced(page));
+    assert_int_equal(errno, 77);
+    fake.protects_nothing = false;
+    assert_false(is_readable(memory));
+}
+
+static void closed_memory_opens_again_as_it_was(void **state)
+{
+    (void)state;
+    char *memory = os_map(page);
+    *memory = 5;
+    assert_true(os_close(memory, page));
+    assert_false(is_readable(memory));
+    assert_true(os_commit(memory, page));
+    assert_int_equal(*memory, 5);
+    assert_true(os_freeze(memory, page));
+    assert_true(is_readable(memory) && !is_writable(memory));
+    fake.protects_nothing = true;
+    assert_false(os_close(memory, page) || os_freeze(memory, page));
+    fake.protects_nothing = false;
+    assert_true(os_unmap(memory, page));
 }
 
 static void refusals_leave_errno_alone(void **state)
@@ -462,9 +512,21 @@ static void random_bytes_are_the_kernels(void **state)
     os_random_bytes(first);
     os_random_bytes(second);
     assert_int_equal(errno, 77);
-    assert_memory_equal(first, second, sizeof first);
-    assert_memory_equal(first, (const void *)getauxval(AT_RANDOM), 16);
+    assert_memory_not_equal(first, second, sizeof first);
+    assert_memory_not_equal(first, (const void *)getauxval(AT_RANDOM), 16);
     assert_true(first[0] != 0 && first[1] != 0 && first[0] != first[1]);
+}
+
+static void without_them_those_of_the_start_will_do(void **state)
+{
+    uint64_t random[2] = {0, 0};
+    (void)state;
+    fake.has_no_random = true;
+    errno = 77;
+    os_random_bytes(random);
+    fake.has_no_random = false;
+    assert_int_equal(errno, 77);
+    assert_memory_equal(random, (const void *)getauxval(AT_RANDOM), 16);
 }
 
 /* ---- words and waiting -------------------------------------------------- */
@@ -539,6 +601,9 @@ int main(void)
         cmocka_unit_test(purged_memory_is_zero_and_stays),
         cmocka_unit_test(a_place_is_given_once),
         cmocka_unit_test(a_remapped_block_brings_its_contents),
+        cmocka_unit_test(a_fence_stands_on_both_sides),
+        cmocka_unit_test(a_fence_that_is_refused_leaves_nothing),
+        cmocka_unit_test(closed_memory_opens_again_as_it_was),
         cmocka_unit_test(refusals_leave_errno_alone),
         cmocka_unit_test(fork_wipes_what_was_mapped_for_it),
         cmocka_unit_test(cpus_are_limited_by_the_affinity_mask),
@@ -547,6 +612,7 @@ int main(void)
         cmocka_unit_test(a_path_without_end_is_passed_over),
         cmocka_unit_test(address_space_is_limited_by_rlimit_as),
         cmocka_unit_test(random_bytes_are_the_kernels),
+        cmocka_unit_test(without_them_those_of_the_start_will_do),
         cmocka_unit_test(words_go_to_standard_error),
         cmocka_unit_test(words_are_written_in_spite_of_signals),
         cmocka_unit_test(a_sleeper_is_woken),

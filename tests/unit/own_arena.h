@@ -14,6 +14,7 @@
 #include "unit.h"
 
 #include "options.h"
+#include "sweep.h"
 
 enum {
     OWN_NUMBER = 200,
@@ -57,6 +58,7 @@ static inline struct chunk *take(size_t size)
     MUST(lock_acquire(&own.lock));
     struct chunk *chunk = _int_malloc(&own, size);
     MUST(chunk == NULL || chunk_size(chunk) >= size);
+    arena_note_live(&own);
     lock_release(&own.lock);
     return chunk;
 }
@@ -69,12 +71,38 @@ static inline struct chunk *take_aligned(size_t alignment, size_t size)
     return chunk;
 }
 
+/* Whether too much is so at once, as if time had passed. */
+static bool own_is_late = true;
+
+/* A sweep of what is too much is made whole. */
 static inline void give(struct chunk *chunk)
 {
     MUST(lock_acquire(&own.lock));
     chunk_verify(&own, chunk, where_free);
     _int_free(&own, chunk);
+    if (own_is_late) {
+        own.sweeps.excess_from = own.sweeps.live_high;
+        own.sweeps.excess_since = 0;
+    }
+    do {
+        sweep_excess(&own);
+    } while (own.sweeps.of[SWEEP_EXCESS].is_under_way);
     lock_release(&own.lock);
+}
+
+/* A whole sweep, in small steps. Returns how many bytes went back. */
+static inline size_t sweep(enum sweep_kind kind)
+{
+    size_t returned = 0;
+    bool more = true;
+    while (more) {
+        struct sweep_room room = {100000, 3, 5, 0, 0};
+        MUST(lock_acquire(&own.lock));
+        more = sweep_step(&own, kind, &room);
+        lock_release(&own.lock);
+        returned += room.returned;
+    }
+    return returned;
 }
 
 static inline bool resize(struct chunk *chunk, size_t size)
@@ -89,7 +117,13 @@ static inline bool resize(struct chunk *chunk, size_t size)
 static inline bool trim(size_t pad)
 {
     MUST(lock_acquire(&own.lock));
-    bool any = arena_trim(&own, pad);
+    struct sweep_room room;
+    bool any = false, more = true;
+    while (more) {
+        room = (struct sweep_room){100000, 3, 5, 0, 0};
+        more = sweep_all_step(&own, pad, &room);
+        any |= room.returned > 0;
+    }
     lock_release(&own.lock);
     return any;
 }

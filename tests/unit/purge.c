@@ -82,6 +82,12 @@ static size_t resident(const void *start, const void *end)
     return count;
 }
 
+/* What an arena has that holds nothing. */
+static size_t least_heap(void)
+{
+    return round_up(HEAP_HEADER_SIZE + MIN_CHUNK_SIZE, os_page_size());
+}
+
 static bool all_is_sound(void)
 {
     struct damage damage;
@@ -190,8 +196,7 @@ static void purge_an_inbox(void *unused)
     MUST(!inbox_has_any(&main_arena.inbox) && main_arena.arrivals == NULL);
     MUST(arena_stats(&main_arena, &stats));
     MUST(stats.free_chunks == 1 && stats.run_bytes == 0);
-    MUST(stats.system_bytes ==
-         round_up(HEAP_HEADER_SIZE + MIN_CHUNK_SIZE, os_page_size()));
+    MUST(stats.system_bytes == least_heap());
     MUST(all_is_sound());
 }
 
@@ -270,8 +275,7 @@ static void purge_cached_blocks(void *unused)
     MUST(purge_everything(0));
     MUST(arena_stats(&main_arena, &stats));
     MUST(stats.free_chunks == 1 && stats.run_bytes == 0);
-    MUST(stats.system_bytes ==
-         round_up(HEAP_HEADER_SIZE + MIN_CHUNK_SIZE, os_page_size()));
+    MUST(stats.system_bytes == least_heap());
     MUST(main_arena.depot.blocks == 0);
     MUST(all_is_sound());
 }

@@ -188,9 +188,9 @@ static void the_old_expire(void **state)
 {
     (void)state;
     keep(0, 4096);
-    now += RECENT_MILLISECONDS / 2;
+    now += DEFAULT_DECAY / 2;
     keep(1, 4096);
-    now += RECENT_MILLISECONDS / 2;
+    now += DEFAULT_DECAY / 2;
     victims.count = 0;
     recent_expire(&victims);
     must_go(0, 0);

@@ -6,9 +6,14 @@
 
 #include "unit.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/wait.h>
 
 #include "child.h"
+#include "os.h"
 #include "rng.h"
 
 enum {
@@ -20,7 +25,7 @@ static void keys_are_made_once(void **state)
 {
     (void)state;
     seal_prepare();
-    struct seal_keys first = seal_keys;
+    struct secret_keys first = seal_keys;
     assert_true(first.address != 0 && first.word != 0 && first.object != 0);
     /* The three states of a chunk can be told apart. */
     assert_true(first.cached != 0 && first.freed != 0);
@@ -38,9 +43,49 @@ static void compare_keys(void *parents)
 /* It has its parent's blocks. */
 static void a_child_of_fork_has_the_same_keys(void **state)
 {
-    struct seal_keys keys = seal_keys;
+    struct secret_keys keys = seal_keys;
     (void)state;
     child_must_succeed(compare_keys, &keys);
+}
+
+static void overwrite_keys(void *unused)
+{
+    (void)unused;
+    *(volatile uint64_t *)&seal_keys.word = 1;
+}
+
+static void nobody_can_write_them(void **state)
+{
+    (void)state;
+    seal_prepare();
+    struct ending ending = child_run(overwrite_keys, NULL);
+    assert_true(WIFSIGNALED(ending.status));
+    assert_int_equal(WTERMSIG(ending.status), SIGSEGV);
+}
+
+static void errno_is_left_alone(void *unused)
+{
+    (void)unused;
+    errno = 1234;
+    seal_prepare();
+    MUST(errno == 1234);
+}
+
+static void drawing_keys_leaves_errno_alone(void **state)
+{
+    (void)state;
+    child_must_succeed(errno_is_left_alone, NULL);
+}
+
+/* They are not made of what the C library makes its own secrets of. */
+static void they_do_not_come_from_the_start_of_the_process(void **state)
+{
+    uint64_t drawn[2], again[2];
+    (void)state;
+    os_random_bytes(drawn);
+    os_random_bytes(again);
+    assert_memory_not_equal(drawn, again, sizeof drawn);
+    assert_memory_not_equal(drawn, (void *)getauxval(AT_RANDOM), sizeof drawn);
 }
 
 /* Any other bit of address or word makes another seal, and one that differs in
@@ -73,14 +118,15 @@ static void every_bit_counts(void **state)
 static pthread_barrier_t barrier;
 
 /* Others may still be storing them: the same ones. */
-static struct seal_keys load_keys(void)
+static struct secret_keys load_keys(void)
 {
-    return (struct seal_keys){
+    return (struct secret_keys){
         .address = __atomic_load_n(&seal_keys.address, __ATOMIC_RELAXED),
         .word = __atomic_load_n(&seal_keys.word, __ATOMIC_RELAXED),
         .cached = __atomic_load_n(&seal_keys.cached, __ATOMIC_RELAXED),
         .freed = __atomic_load_n(&seal_keys.freed, __ATOMIC_RELAXED),
         .object = __atomic_load_n(&seal_keys.object, __ATOMIC_RELAXED),
+        .link = __atomic_load_n(&seal_keys.link, __ATOMIC_RELAXED),
     };
 }
 
@@ -88,13 +134,13 @@ static void *prepare(void *keys)
 {
     pthread_barrier_wait(&barrier);
     seal_prepare();
-    *(struct seal_keys *)keys = load_keys();
+    *(struct secret_keys *)keys = load_keys();
     return NULL;
 }
 
 static void prepare_at_once(void *unused)
 {
-    struct seal_keys keys[THREADS];
+    struct secret_keys keys[THREADS];
     pthread_t threads[THREADS];
     (void)unused;
     MUST(seal_keys.address == 0);
@@ -121,8 +167,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_come_at_once_agree),
+        cmocka_unit_test(drawing_keys_leaves_errno_alone),
         cmocka_unit_test(keys_are_made_once),
         cmocka_unit_test(a_child_of_fork_has_the_same_keys),
+        cmocka_unit_test(nobody_can_write_them),
+        cmocka_unit_test(they_do_not_come_from_the_start_of_the_process),
         cmocka_unit_test(every_bit_counts),
     };
     return UNIT_RUN(tests);

@@ -118,7 +118,7 @@ static void want_little(void *unused)
     for (size_t i = 0; i + 2 < enough; i++) {
         MUST(!is_object(alloc_malloc(SIZE)));
     }
-    for (size_t size = 0; size <= RUN_OBJECT_MAX; size += 50) {
+    for (size_t size = 1; size <= RUN_OBJECT_MAX; size += 50) {
         MUST(!is_object(alloc_malloc(size)));
     }
     MUST(main_arena.heaps->runs == NULL && main_arena.run_classes == 0);
@@ -515,7 +515,7 @@ static void a_cache_leaves_its_objects_behind(void **state)
 static void fill_and_leave(void *unused)
 {
     (void)unused;
-    for (size_t size = 0; size <= RUN_OBJECT_MAX; size += 13) {
+    for (size_t size = 1; size <= RUN_OBJECT_MAX; size += 13) {
         void *mem = object(size);
         void *another = object(size);
         alloc_free(mem);
@@ -632,6 +632,124 @@ static void an_object_written_to_is_not_handed_out(void **state)
                      (size_t)next);
 }
 
+/* Those of which a page was given back in part, and some are in use. */
+static size_t leave_a_few(void **few)
+{
+    size_t count = 0;
+    allocate_objects(MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        if (i % 100 >= 3) {
+            alloc_free(blocks[i]);
+        }
+    }
+    purge_everything(0);
+    for (size_t i = 0; i < MANY; i++) {
+        struct heap *heap = heap_for_ptr(blocks[i]);
+        if (i % 100 < 3 &&
+            (heap_page_byte(heap, blocks[i]) & RUN_WATCHED) != 0) {
+            few[count++] = blocks[i];
+        }
+    }
+    MUST(count > 10);
+    return count;
+}
+
+/* One by one, and no other is sent away for it. */
+static void free_in_watched_pages(void *unused)
+{
+    void *few[MANY];
+    (void)unused;
+    size_t count = leave_a_few(few);
+    size_t in_runs = main_arena.runs.free_objects;
+    MUST(in_class(CLASS) == 0 && tcache_self()->capacity[CLASS] > count);
+    for (size_t i = 0; i < count; i++) {
+        MUST(!tcache_free(few[i]));
+        alloc_free(few[i]);
+        MUST(in_class(CLASS) == i + 1 && is_cached(few[i]));
+    }
+    MUST(main_arena.runs.free_objects == in_runs);
+    /* The newest first. */
+    for (size_t i = count; i-- > 0;) {
+        MUST(alloc_malloc(SIZE) == few[i]);
+    }
+    must_be_sound();
+}
+
+static void objects_of_watched_pages_are_cached(void **state)
+{
+    (void)state;
+    scene(free_in_watched_pages);
+}
+
+static void realloc_in_watched_pages(void *unused)
+{
+    void *few[MANY];
+    (void)unused;
+    size_t count = leave_a_few(few);
+    for (size_t i = 0; i < count; i++) {
+        memset(few[i], (int)i, SIZE);
+        MUST(alloc_usable_size(few[i]) == 112);
+        MUST(alloc_realloc(few[i], 112) == few[i]);
+        char *moved = alloc_realloc(few[i], 500);
+        MUST(moved[0] == (char)i && moved[SIZE - 1] == (char)i);
+        MUST(is_cached(few[i]));
+        alloc_free(moved);
+    }
+    must_be_sound();
+}
+
+static void objects_of_watched_pages_are_resized(void **state)
+{
+    (void)state;
+    scene(realloc_in_watched_pages);
+}
+
+static void free_all_of(void *few)
+{
+    for (void **mem = few; *mem != NULL; mem++) {
+        alloc_free(*mem);
+    }
+}
+
+static void flush(void *unused)
+{
+    (void)unused;
+    tcache_flush();
+}
+
+/* By a thread of another arena, which does not wait for the lock. */
+static void free_watched_remotely(void *unused)
+{
+    static void *few[MANY + 1];
+    struct actor helper, holder;
+    (void)unused;
+    start_in_arena_2(&helper);
+    size_t count = leave_a_few(few);
+    actor_start(&holder);
+    actor_do(&holder, hold, &main_arena);
+    actor_do(&helper, free_all_of, few);
+    actor_do(&helper, flush, NULL);
+    for (size_t i = 0; i < count; i++) {
+        MUST(is_cached(few[i]));
+    }
+    MUST(inbox_has_any(&main_arena.inbox));
+    actor_do(&holder, release, &main_arena);
+    actor_end(&helper);
+    actor_end(&holder);
+    must_be_sound();
+    purge_everything(0);
+    for (size_t i = 0; i < count; i++) {
+        MUST(block_run_class(few[i]) == 0 || is_in_its_run(few[i]));
+    }
+    must_be_sound();
+}
+
+static void objects_of_watched_pages_go_home(void **state)
+{
+    (void)state;
+    scene(free_watched_remotely);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -653,6 +771,9 @@ int main(void)
         cmocka_unit_test(in_the_end_there_is_no_run),
         cmocka_unit_test(an_object_freed_without_a_cache_is_marked),
         cmocka_unit_test(an_object_written_to_is_not_handed_out),
+        cmocka_unit_test(objects_of_watched_pages_are_cached),
+        cmocka_unit_test(objects_of_watched_pages_are_resized),
+        cmocka_unit_test(objects_of_watched_pages_go_home),
     };
     return UNIT_RUN(tests);
 }

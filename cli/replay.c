@@ -1,0 +1,529 @@
+/*
+ * replay.c - allocates and frees as a trace says, under the malloc that this
+ * process has, and measures it; or has itself run so under one malloc after
+ * the other.
+ *
+ * Each lane of the trace is a thread. They take turns: a baton, the place in
+ * the trace, goes from thread to thread where the lane changes, so the order
+ * is the recorded one across all of them. Every page of a block is written to
+ * once. What is beside the malloc (reading the trace, passing the baton) costs
+ * the same under each, and is in the time of all.
+ */
+#define _GNU_SOURCE
+#include "replay.h"
+
+#include "launch.h"
+#include "trace.h"
+#include "why.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/futex.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    samples = 48, /* of resident memory, over the events */
+    touched_page = 4096,
+    lanes_most = 65536,
+    line_most = 4096,
+    no_lane = -1
+};
+
+struct slot {
+    unsigned char *mem;
+    uint64_t size;
+};
+
+struct lane {
+    uint32_t word; /* 1: it is this lane's turn */
+    uint32_t number;
+};
+
+static struct player {
+    struct trace_header header;
+    const unsigned char *at, *end;
+    struct slot *blocks;
+    struct lane *lanes;
+    uint64_t done, failed;
+    uint64_t own_pages; /* of tables that are not malloc's */
+    uint64_t live_bytes, peak_bytes;
+    uint64_t resident[samples];
+    unsigned sample_count;
+    int statm;
+    bool is_damaged, is_over;
+} player;
+
+/* ---- the trace ---------------------------------------------------------- */
+
+static uint64_t next_number(void)
+{
+    uint64_t number = 0;
+
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        unsigned char byte;
+
+        if (player.at == player.end)
+            break;
+        byte = *player.at++;
+        number |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            return number;
+    }
+    player.is_damaged = true;
+    return 0;
+}
+
+static void *map_zero(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    require(memory != MAP_FAILED, "mmap");
+    player.own_pages += (size + touched_page - 1) / touched_page;
+    return memory;
+}
+
+/* Nothing of this comes from malloc, whose memory is to be the trace's only. */
+static void open_trace(const char *path)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    const unsigned char *bytes;
+    struct stat status;
+
+    if (file < 0)
+        fail(exit_tool, "%s: %s", path, strerror(errno));
+    require(fstat(file, &status) == 0, "fstat");
+    if ((size_t)status.st_size < sizeof player.header ||
+        read(file, &player.header, sizeof player.header) !=
+            sizeof player.header ||
+        memcmp(player.header.magic, TRACE_MAGIC, raw_magic_size) != 0 ||
+        player.header.lanes > lanes_most ||
+        player.header.slots > player.header.events ||
+        player.header.bytes > (uint64_t)status.st_size - sizeof player.header)
+        fail(exit_tool, "%s: not a trace", path);
+    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    require(bytes != MAP_FAILED, "mmap");
+    close(file);
+    player.at = bytes + sizeof player.header;
+    player.end = player.at + player.header.bytes;
+    player.blocks =
+        map_zero(((size_t)player.header.slots + 1) * sizeof *player.blocks);
+    player.lanes =
+        map_zero(((size_t)player.header.lanes + 1) * sizeof *player.lanes);
+    player.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+/* ---- playing ------------------------------------------------------------ */
+
+/* Without files, the trace among them, and the tables of this program. */
+static uint64_t resident_now(void)
+{
+    char text[128];
+    uint64_t pages = 0, of_files = 0;
+    ssize_t got = pread(player.statm, text, sizeof text - 1, 0);
+
+    if (got <= 0)
+        return 0;
+    text[got] = '\0';
+    sscanf(text, "%*u %" SCNu64 " %" SCNu64, &pages, &of_files);
+    pages -= of_files;
+    return pages > player.own_pages
+               ? (pages - player.own_pages) * (uint64_t)sysconf(_SC_PAGESIZE)
+               : 0;
+}
+
+static void take_sample(void)
+{
+    uint64_t due = player.header.events * player.sample_count / (samples - 1);
+
+    if (player.sample_count < samples && player.done >= due)
+        player.resident[player.sample_count++] = resident_now();
+}
+
+static void touch(struct slot *block, uint64_t from)
+{
+    for (uint64_t at = from; at < block->size; at += touched_page)
+        block->mem[at] = 1;
+}
+
+static void note_size(struct slot *block, unsigned char *mem, uint64_t size)
+{
+    if (mem == NULL && size > 0) {
+        player.failed++;
+        size = 0;
+    }
+    player.live_bytes += size - block->size;
+    if (player.live_bytes > player.peak_bytes)
+        player.peak_bytes = player.live_bytes;
+    block->mem = mem;
+    block->size = size;
+}
+
+static void resize(struct slot *block, uint64_t size)
+{
+    uint64_t before = block->size;
+    unsigned char *mem = realloc(block->mem, size);
+
+    if (mem == NULL) {
+        player.failed++;
+        return;
+    }
+    note_size(block, mem, size);
+    touch(block, before);
+}
+
+static void allocate(struct slot *block, unsigned operation)
+{
+    uint64_t size = next_number();
+    uint64_t shift = operation == op_aligned ? next_number() : 0;
+    unsigned char *mem;
+
+    if (operation == op_calloc)
+        mem = calloc(1, size);
+    else if (operation == op_aligned)
+        mem = memalign((size_t)1 << (shift & 31), size);
+    else
+        mem = malloc(size);
+    note_size(block, mem, size);
+    touch(block, 0);
+}
+
+/* One event; its lane's turn it is already. */
+static void play(unsigned operation)
+{
+    uint64_t slot = next_number();
+    struct slot *block = &player.blocks[slot];
+
+    if (slot >= player.header.slots) {
+        player.is_damaged = true;
+        return;
+    }
+    if (operation == op_free) {
+        free(block->mem);
+        note_size(block, NULL, 0);
+    } else if (operation == op_resize) {
+        resize(block, next_number());
+    } else {
+        allocate(block, operation);
+    }
+    player.done++;
+    take_sample();
+}
+
+/* Plays until another lane is to go on; that one, or no_lane at the end. */
+static long play_lane(uint32_t number, uint64_t *operation)
+{
+    for (;;) {
+        play((unsigned)*operation & (op_lane_follows - 1));
+        if (player.is_damaged || player.at == player.end)
+            return no_lane;
+        *operation = next_number();
+        if (*operation & op_lane_follows) {
+            uint64_t next = next_number();
+
+            if (next >= player.header.lanes) {
+                player.is_damaged = true;
+                return no_lane;
+            }
+            if (next != number)
+                return (long)next;
+        }
+    }
+}
+
+static uint64_t pending; /* the operation that the next lane begins with */
+
+static void wake(uint32_t *word)
+{
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void wait_for(uint32_t *word)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    *word = 0;
+}
+
+/* All that is shared is passed on with the baton. At the end everyone is told.
+ */
+static void *run_lane(void *argument)
+{
+    struct lane *lane = argument;
+
+    for (;;) {
+        long next;
+
+        wait_for(&lane->word);
+        if (player.is_over)
+            return NULL;
+        next = play_lane(lane->number, &pending);
+        if (next != no_lane) {
+            wake(&player.lanes[next].word);
+            continue;
+        }
+        player.is_over = true;
+        for (uint32_t i = 0; i < player.header.lanes; i++)
+            if (i != lane->number)
+                wake(&player.lanes[i].word);
+        return NULL;
+    }
+}
+
+static void play_all(void)
+{
+    uint32_t lanes = player.header.lanes;
+    pthread_t *threads = map_zero((lanes + 1) * sizeof *threads);
+    uint64_t first;
+
+    if (player.at == player.end)
+        return;
+    pending = next_number();
+    first = next_number();
+    if (player.is_damaged || !(pending & op_lane_follows) || first >= lanes) {
+        player.is_damaged = true;
+        return;
+    }
+    for (uint32_t i = 0; i < lanes; i++) {
+        player.lanes[i].number = i;
+        require(pthread_create(&threads[i], NULL, run_lane, &player.lanes[i]) ==
+                    0,
+                "pthread_create");
+    }
+    wake(&player.lanes[first].word);
+    for (uint32_t i = 0; i < lanes; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- what came out ------------------------------------------------------ */
+
+struct outcome {
+    uint64_t microseconds, peak_resident, end_resident;
+    uint64_t peak_live, failed;
+    uint64_t resident[samples];
+    unsigned sample_count;
+};
+
+static uint64_t microseconds_used(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static void print_chart(const struct outcome *outcome, uint64_t most)
+{
+    static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+
+    for (unsigned i = 0; i < outcome->sample_count; i++)
+        fputs(bars[most > 0 ? outcome->resident[i] * 7 / most : 0], stdout);
+}
+
+static void print_outcome(const char *name, const struct outcome *outcome,
+                          uint64_t most)
+{
+    printf("%-14s %8.3f s %10s %10s  ", name,
+           (double)outcome->microseconds / 1e6,
+           in_words(outcome->peak_resident), in_words(outcome->end_resident));
+    print_chart(outcome, most);
+    if (outcome->failed > 0)
+        printf("  %" PRIu64 " failed", outcome->failed);
+    putchar('\n');
+}
+
+static void print_heading(const struct outcome *outcome)
+{
+    printf("live at most: %s\n%-14s %10s %10s %10s  %s\n",
+           in_words(outcome->peak_live), "malloc", "CPU time", "peak RSS",
+           "RSS at end", "RSS over the events");
+}
+
+/* For a parent: numbers only. */
+static void print_numbers(const struct outcome *outcome)
+{
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u",
+           outcome->microseconds, outcome->peak_resident, outcome->end_resident,
+           outcome->peak_live, outcome->failed, outcome->sample_count);
+    for (unsigned i = 0; i < outcome->sample_count; i++)
+        printf(" %" PRIu64, outcome->resident[i]);
+    putchar('\n');
+}
+
+static struct outcome play_here(const char *path)
+{
+    struct outcome outcome = {0};
+    uint64_t before;
+
+    open_trace(path);
+    before = microseconds_used();
+    play_all();
+    if (player.is_damaged || player.done != player.header.events)
+        fail(exit_tool, "%s: the trace is damaged", path);
+    outcome.microseconds = microseconds_used() - before;
+    outcome.end_resident = resident_now();
+    outcome.peak_live = player.peak_bytes;
+    outcome.failed = player.failed;
+    outcome.sample_count = player.sample_count;
+    for (unsigned i = 0; i < player.sample_count; i++) {
+        outcome.resident[i] = player.resident[i];
+        if (player.resident[i] > outcome.peak_resident)
+            outcome.peak_resident = player.resident[i];
+    }
+    return outcome;
+}
+
+/* ---- one malloc after the other ----------------------------------------- */
+
+static const struct peer {
+    const char *name, *file;
+} peers[] = {
+    {"jemalloc", "libjemalloc.so.2"},
+    {"tcmalloc", "libtcmalloc_minimal.so.4"},
+    {"mimalloc", "libmimalloc.so.2"},
+    {"tbbmalloc", "libtbbmalloc_proxy.so.2"},
+};
+
+static bool find_peer(const struct peer *peer, char path[PATH_MAX])
+{
+    static const char *const folders[] = {
+        "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64",
+        "/usr/lib", "/usr/local/lib"};
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, PATH_MAX, "%s/%s", folders[i], peer->file);
+        if (access(path, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool read_numbers(FILE *file, struct outcome *outcome)
+{
+    if (fscanf(file,
+               "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %u",
+               &outcome->microseconds, &outcome->peak_resident,
+               &outcome->end_resident, &outcome->peak_live, &outcome->failed,
+               &outcome->sample_count) != 6 ||
+        outcome->sample_count > samples)
+        return false;
+    for (unsigned i = 0; i < outcome->sample_count; i++)
+        if (fscanf(file, "%" SCNu64, &outcome->resident[i]) != 1)
+            return false;
+    return true;
+}
+
+/* Runs this tool on the trace with the library preloaded, or none. */
+static bool play_under(const char *library, const char *path,
+                       struct outcome *outcome)
+{
+    int ends[2], status;
+    bool is_read;
+    pid_t child;
+    FILE *file;
+
+    require(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+    child = fork();
+    require(child >= 0, "fork");
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        if (library != NULL)
+            setenv("LD_PRELOAD", library, 1);
+        else
+            unsetenv("LD_PRELOAD");
+        execl("/proc/self/exe", "ptm", "replay", "--numbers", path,
+              (char *)NULL);
+        _exit(exit_tool);
+    }
+    close(ends[1]);
+    file = fdopen(ends[0], "r");
+    require(file != NULL, "fdopen");
+    is_read = read_numbers(file, outcome);
+    fclose(file);
+    require(waitpid(child, &status, 0) == child, "waitpid");
+    return is_read && status == 0;
+}
+
+/* The least time of so many rounds, and what else that one had. */
+static bool play_best(const char *library, const char *path, int rounds,
+                      struct outcome *best)
+{
+    for (int i = 0; i < rounds; i++) {
+        struct outcome outcome = {0};
+
+        if (!play_under(library, path, &outcome))
+            return false;
+        if (i == 0 || outcome.microseconds < best->microseconds)
+            *best = outcome;
+    }
+    return true;
+}
+
+static int compare_all(const char *path)
+{
+    enum { own = 2, all = own + sizeof peers / sizeof *peers, rounds = 3 };
+    struct outcome outcomes[all] = {0};
+    const char *names[all] = {"system", "ptm"};
+    bool is_there[all] = {false};
+    char library[PATH_MAX];
+    uint64_t most = 0;
+
+    is_there[0] = play_best(NULL, path, rounds, &outcomes[0]);
+    if (!is_there[0])
+        return exit_tool; /* it has said why */
+    find_library(library);
+    is_there[1] = play_best(library, path, rounds, &outcomes[1]);
+    for (int i = own; i < all; i++) {
+        names[i] = peers[i - own].name;
+        is_there[i] = find_peer(&peers[i - own], library) &&
+                      play_best(library, path, rounds, &outcomes[i]);
+    }
+    for (int i = 0; i < all; i++)
+        for (unsigned k = 0; is_there[i] && k < outcomes[i].sample_count; k++)
+            if (outcomes[i].resident[k] > most)
+                most = outcomes[i].resident[k];
+    print_heading(&outcomes[0]);
+    for (int i = 0; i < all; i++)
+        if (is_there[i])
+            print_outcome(names[i], &outcomes[i], most);
+    return 0;
+}
+
+/* ---- the subcommand ----------------------------------------------------- */
+
+int replay(char **words)
+{
+    const char *mode = "";
+    struct outcome outcome;
+
+    if (words[0] != NULL && words[0][0] == '-')
+        mode = *words++;
+    if (*mode != '\0' && strcmp(mode, "--all") != 0 &&
+        strcmp(mode, "--numbers") != 0)
+        fail(exit_tool, "replay: unknown option '%s'; see ptm --help", mode);
+    if (words[0] == NULL || words[1] != NULL)
+        fail(exit_tool, "replay: one trace is wanted; see ptm --help");
+    if (strcmp(mode, "--all") == 0)
+        return compare_all(words[0]);
+    outcome = play_here(words[0]);
+    if (strcmp(mode, "--numbers") == 0) {
+        print_numbers(&outcome);
+    } else {
+        print_heading(&outcome);
+        print_outcome("this one", &outcome, outcome.peak_resident);
+    }
+    return 0;
+}

@@ -1,0 +1,37 @@
+#include "control.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base.h"
+#include "options.h"
+#include "tcache.h"
+
+static enum option option_called(const char *key)
+{
+    return option_named((struct span){key, strlen(key)});
+}
+
+PTM_EXPORT int ptm_option_get(const char *key, size_t *value)
+{
+    enum option option = option_called(key);
+    if (option == OPTION_COUNT) {
+        return ENOENT;
+    }
+    *value = option_get(option);
+    return 0;
+}
+
+PTM_EXPORT int ptm_option_set(const char *key, size_t value)
+{
+    enum option option = option_called(key);
+    if (option == OPTION_COUNT) {
+        return ENOENT;
+    }
+    if (value > option_most(option)) {
+        return EINVAL;
+    }
+    option_set(option, value);
+    tcache_set_limits();
+    return 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * visit.h - the blocks that the program has: see ptm_visit and ptm_malloc_size
+ * in <ptm.h>.
+ *
+ * A block is the program's when its chunk is in use and not CACHED; that state
+ * may change under the visitor's eyes, as caches work without a lock.
+ */
+#ifndef PTM_VISIT_H
+#define PTM_VISIT_H
+
+#include "ptm.h"
+
+#endif

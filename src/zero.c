@@ -1,0 +1,81 @@
+#include "zero.h"
+
+#include "closed.h"
+
+enum {
+    WORD_BITS = 64,
+    BLOCKS = ZERO_REGION / MALLOC_ALIGNMENT,
+    WORDS = BLOCKS / WORD_BITS,
+};
+
+char *zero_region;
+
+static uint64_t zero_bits[WORDS];
+static uint32_t hint; /* the word that had a clear bit last */
+
+/* The first part of the closed region. */
+static char *find_region(void)
+{
+    char *region = closed_region();
+    if (region != NULL) {
+        __atomic_store_n(&zero_region, region, __ATOMIC_RELEASE);
+    }
+    return region;
+}
+
+/* Sets a clear bit of the word; WORD_BITS when there is none. */
+static unsigned take_bit(uint64_t *word)
+{
+    uint64_t bits = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while (bits != UINT64_MAX) {
+        unsigned bit = lowest_bit(~bits);
+        uint64_t mask = (uint64_t)1 << bit;
+        bits = __atomic_fetch_or(word, mask, __ATOMIC_RELAXED);
+        if ((bits & mask) == 0) {
+            return bit;
+        }
+    }
+    return WORD_BITS;
+}
+
+void *zero_allocate(void)
+{
+    char *region = __atomic_load_n(&zero_region, __ATOMIC_ACQUIRE);
+    if (region == NULL) {
+        region = find_region();
+    }
+    uint32_t first = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; region != NULL && i < ZERO_PATIENCE; i++) {
+        uint32_t word = (first + i) % WORDS;
+        unsigned bit = take_bit(&zero_bits[word]);
+        if (bit < WORD_BITS) {
+            __atomic_store_n(&hint, word, __ATOMIC_RELAXED);
+            return region + ((size_t)word * WORD_BITS + bit) * MALLOC_ALIGNMENT;
+        }
+    }
+    /* The next one looks further on. */
+    __atomic_store_n(&hint, first + ZERO_PATIENCE, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static size_t index_of(const void *mem)
+{
+    return ((uintptr_t)mem - (uintptr_t)zero_region) / MALLOC_ALIGNMENT;
+}
+
+bool zero_is_live(const void *mem)
+{
+    size_t i = index_of(mem);
+    return (__atomic_load_n(&zero_bits[i / WORD_BITS], __ATOMIC_RELAXED) >>
+                (i % WORD_BITS) &
+            1) != 0;
+}
+
+bool zero_free(void *mem)
+{
+    size_t i = index_of(mem);
+    uint64_t mask = (uint64_t)1 << (i % WORD_BITS);
+    uint64_t before =
+        __atomic_fetch_and(&zero_bits[i / WORD_BITS], ~mask, __ATOMIC_RELAXED);
+    return (before & mask) != 0;
+}

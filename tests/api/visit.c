@@ -1,0 +1,132 @@
+/*
+ * ptm_visit meets every block that the program has, once, and no other; and
+ * ptm_malloc_size knows a block from anything else.
+ */
+#include "api.h"
+
+enum { MANY = 2000 };
+
+static void *blocks[MANY];
+static unsigned char met[MANY];
+static size_t others;
+
+static size_t size_of(unsigned i)
+{
+    return i % 200 == 0 ? MAPPED_BLOCK : i * 11 % 5000;
+}
+
+static int meet(void *memory, size_t size, void *data)
+{
+    (void)data;
+    for (unsigned i = 0; i < MANY; i++) {
+        if (blocks[i] == memory) {
+            met[i] = met[i] == 0 && size >= size_of(i) ? 1 : 2;
+            return 0;
+        }
+    }
+    others++;
+    return 0;
+}
+
+static void visit_all(void)
+{
+    memset(met, 0, sizeof met);
+    others = 0;
+    assert_int_equal(ptm_visit(meet, NULL), 0);
+}
+
+static void every_block_is_met_once(void **state)
+{
+    (void)state;
+    struct ptm_arena *arena = ptm_arena_create(0);
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i] = i % 3 == 0 && size_of(i) < MAPPED_BLOCK
+                        ? ptm_arena_malloc(arena, size_of(i))
+                        : malloc(size_of(i));
+    }
+    visit_all();
+    size_t not_ours = others;
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(met[i], 1);
+    }
+    /* Freed ones are not met: neither as blocks of ours, nor as others'. */
+    for (unsigned i = 0; i < MANY; i += 2) {
+        free(blocks[i]);
+    }
+    visit_all();
+    assert_int_equal(others, not_ours);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(met[i], i % 2);
+    }
+    for (unsigned i = 1; i < MANY; i += 2) {
+        free(blocks[i]);
+    }
+    visit_all();
+    assert_int_equal(others, not_ours);
+    ptm_arena_destroy(arena);
+}
+
+static int count_to_three(void *memory, size_t size, void *data)
+{
+    (void)memory;
+    (void)size;
+    return ++*(int *)data == 3 ? 33 : 0;
+}
+
+static void the_visitor_can_end_it(void **state)
+{
+    (void)state;
+    int count = 0;
+    void *keep[3] = {malloc(1), malloc(1), malloc(MAPPED_BLOCK)};
+    assert_int_equal(ptm_visit(count_to_three, &count), 33);
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++) {
+        free(keep[i]);
+    }
+}
+
+static void the_size_of_a_block_is_its_usable_one(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 600000; size += size / 7 + 1) {
+        void *block = malloc(size);
+        assert_int_equal(ptm_malloc_size(block), malloc_usable_size(block));
+        free(block);
+    }
+}
+
+static void what_is_no_block_has_no_size(void **state)
+{
+    (void)state;
+    static char in_data[64];
+    char on_stack[64];
+    char *block = malloc(1000);
+    char *mapped = malloc(MAPPED_BLOCK);
+    memset(block, 0x5a, 1000);
+    memset(mapped, 0x5a, 10000);
+    assert_int_equal(ptm_malloc_size(NULL), 0);
+    assert_int_equal(ptm_malloc_size((void *)16), 0);
+    assert_int_equal(ptm_malloc_size((void *)UINTPTR_MAX), 0);
+    assert_int_equal(ptm_malloc_size(opaque(in_data)), 0);
+    assert_int_equal(ptm_malloc_size(opaque(on_stack)), 0);
+    assert_int_equal(ptm_malloc_size((void *)&memset), 0);
+    assert_int_equal(ptm_malloc_size(block + 1), 0);
+    assert_int_equal(ptm_malloc_size(block + 16), 0);
+    assert_int_equal(ptm_malloc_size(block + 512), 0);
+    assert_int_equal(ptm_malloc_size(mapped + 4096), 0);
+    free(block);
+    free(mapped);
+    assert_int_equal(ptm_malloc_size(opaque(block)), 0);
+    assert_int_equal(ptm_malloc_size(opaque(mapped)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        api_test(every_block_is_met_once),
+        api_test(the_visitor_can_end_it),
+        api_test(the_size_of_a_block_is_its_usable_one),
+        api_test(what_is_no_block_has_no_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+/*
+ * victim.c - programs whose memory is large for a known reason.
+ *
+ *   victim leak        forgets 400,000 blocks of 96 bytes
+ *   victim fragmented  frees all but every 16th of 1,000,000 small blocks,
+ * those of each size alike victim chunks      frees two of three of 50,000
+ * blocks that have headers victim peak        frees everything, but for a block
+ * at the end victim threads     200 threads that have freed what they had, and
+ * wait victim small       a bit of everything, in little memory victim busy
+ * four threads that never stop to allocate and free
+ *
+ * Says "ready" when it is as large as it will be; ends when its input does.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    blocks = 1000000,
+    chunks = 50000,
+    leaked = 400000,
+    leak_size = 96,
+    survivor_step = 16,
+    waiting_threads = 200,
+    cached_blocks = 60,
+    busy_threads = 4,
+    busy_slots = 500
+};
+
+static void *kept[blocks];
+
+/* Written to, so that it is there. */
+static void *block_of(size_t size)
+{
+    char *block = malloc(size);
+
+    if (block == NULL)
+        exit(1);
+    return memset(block, 1, size);
+}
+
+static void leak(void)
+{
+    for (int i = 0; i < leaked; i++)
+        kept[0] = block_of(leak_size);
+}
+
+static void fragment(void)
+{
+    for (int i = 0; i < blocks; i++)
+        kept[i] = block_of(64 + (size_t)(i / survivor_step) % 64);
+    for (int i = 0; i < blocks; i++)
+        if (i % survivor_step != 0)
+            free(kept[i]);
+}
+
+/* What is free between two of them is less than a page. */
+static void fragment_chunks(void)
+{
+    for (int i = 0; i < chunks; i++)
+        kept[i] = block_of(1200);
+    for (int i = 0; i < chunks; i++)
+        if (i % 3 != 0)
+            free(kept[i]);
+}
+
+/* The last block keeps top from going back to the kernel by itself. */
+static void peak(void)
+{
+    for (int i = 0; i < blocks; i++)
+        kept[i] = block_of(100);
+    for (int i = 0; i + 1 < blocks; i++)
+        free(kept[i]);
+}
+
+static sem_t has_freed;
+
+static void *fill_cache(void *unused)
+{
+    void *own[cached_blocks];
+
+    for (size_t size = 1000; size < 16000; size += 1000) {
+        for (int i = 0; i < cached_blocks; i++)
+            own[i] = block_of(size);
+        for (int i = 0; i < cached_blocks; i++)
+            free(own[i]);
+    }
+    sem_post(&has_freed);
+    pause();
+    return unused;
+}
+
+static void start(void *(*body)(void *))
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 64 << 10);
+    if (pthread_create(&thread, &attributes, body, NULL) != 0)
+        exit(1);
+}
+
+static void start_threads(void)
+{
+    sem_init(&has_freed, 0, 0);
+    for (int i = 0; i < waiting_threads; i++)
+        start(fill_cache);
+    for (int i = 0; i < waiting_threads; i++)
+        sem_wait(&has_freed);
+}
+
+static void be_small(void)
+{
+    for (int i = 0; i < 2000; i++)
+        kept[i] = block_of((size_t)i);
+    for (int i = 0; i < 2000; i += 2)
+        free(kept[i]);
+    kept[1] = block_of(300000);
+    kept[3] = block_of(400000);
+    free(kept[3]);
+    sem_init(&has_freed, 0, 0);
+    for (int i = 0; i < 3; i++)
+        start(fill_cache);
+    for (int i = 0; i < 3; i++)
+        sem_wait(&has_freed);
+}
+
+static void *replace_blocks(void *unused)
+{
+    void *own[busy_slots] = {NULL};
+    unsigned random = (unsigned)(size_t)own;
+
+    sem_post(&has_freed);
+    for (;;) {
+        random = random * 1103515245 + 12345;
+        free(own[random >> 8 & 255]);
+        own[random >> 8 & 255] = block_of(random >> 16 & 4095);
+    }
+    return unused;
+}
+
+static void be_busy(void)
+{
+    sem_init(&has_freed, 0, 0);
+    for (int i = 0; i < busy_threads; i++)
+        start(replace_blocks);
+    for (int i = 0; i < busy_threads; i++)
+        sem_wait(&has_freed);
+}
+
+static const struct role {
+    const char *name;
+    void (*play)(void);
+} roles[] = {
+    {"leak", leak},    {"fragmented", fragment},   {"chunks", fragment_chunks},
+    {"peak", peak},    {"threads", start_threads}, {"small", be_small},
+    {"busy", be_busy},
+};
+
+int main(int count, char **words)
+{
+    for (size_t i = 0; count == 2 && i < sizeof roles / sizeof *roles; i++) {
+        if (strcmp(words[1], roles[i].name) != 0)
+            continue;
+        roles[i].play();
+        puts("ready");
+        fflush(stdout);
+        while (getchar() != EOF)
+            continue;
+        _exit(0);
+    }
+    fputs("victim: no such role\n", stderr);
+    return 1;
+}

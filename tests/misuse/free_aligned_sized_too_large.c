@@ -1,0 +1,17 @@
+/*
+ * free_aligned_sized with a size that the block never had room for.
+ *
+ * expect: ptm: free(): block of another size: address ADDR, size 1000, arena 1
+ */
+#include "crime.h"
+
+/* C23's, which this libc's headers do not know. */
+extern void free_sized(void *block, size_t size);
+extern void free_aligned_sized(void *block, size_t alignment, size_t size);
+
+int main(void)
+{
+    void *block = aligned_alloc(64, 1000);
+    free_aligned_sized(suspect(block), 64, 2000);
+    return 0;
+}

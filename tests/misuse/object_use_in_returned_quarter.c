@@ -1,0 +1,25 @@
+/*
+ * realloc of an object that was freed, when malloc_trim has given the memory
+ * that it was in back to the kernel.
+ *
+ * caches: on
+ *
+ * hardened: off
+ *
+ * expect: ptm: realloc(): use of a freed block: address ADDR, size 48, arena 1
+ */
+#include "crime.h"
+
+#include "quarters.h"
+
+int main(void)
+{
+    static void *blocks[MANY];
+    objects(blocks, MANY, 48);
+    char *page = a_page_of(blocks, MANY);
+    void *block = free_all_of_a_quarter(blocks, MANY, page);
+    malloc_trim(0);
+    must_be_clean(block);
+    use(realloc(suspect(block), 40));
+    return 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * free_sized of a block as a larger one.
+ *
+ * expect: ptm: free(): block of another size: address ADDR, size 104, arena
+ * 1
+ */
+#include "crime.h"
+
+void free_sized(void *memory, size_t size);
+
+int main(void)
+{
+    free_sized(suspect(malloc(100)), 105);
+    return 0;
+}
