@@ -223,13 +223,8 @@ static void release_what_waits(void)
 {
     mapped_trim();
     tcache_flush();
-    for (unsigned number = 1; harden_is_on() && number <= arenas_count();
-         number++) {
-        struct arena *arena = arena_numbered(number);
-        if (arena_acquire(arena)) {
-            harden_release(arena);
-            arena_release(arena);
-        }
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        harden_release(arena_numbered(number));
     }
 }
 
@@ -317,16 +312,6 @@ void *alloc_memalign(size_t alignment, size_t size)
     return mem != NULL ? mem : allocate_and_perturb(alignment, size);
 }
 
-/* One block of no cache, whatever its size. */
-static struct chunk *take_chunk_of(struct arena *arena, size_t alignment,
-                                   size_t size)
-{
-    size_t chunk_size = request_to_chunk_size(size);
-    return alignment <= MALLOC_ALIGNMENT
-               ? _int_malloc(arena, chunk_size)
-               : _int_memalign(arena, alignment, chunk_size);
-}
-
 void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size)
 {
     if (unlikely(arenas_thread_is_new())) {
@@ -338,14 +323,12 @@ void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size)
     }
     struct request request = {.alignment = alignment,
                               .chunk_size = request_to_chunk_size(size)};
-    struct chunk *chunk =
-        fits_a_heap(&request) ? take_chunk_of(arena, alignment, size) : NULL;
+    void *mem = fits_a_heap(&request) ? take_chunk(arena, &request) : NULL;
     arena_release(arena);
-    if (chunk == NULL) {
-        return NULL;
+    if (mem != NULL) {
+        perturb_fresh(mem, size);
     }
-    perturb_fresh(chunk2mem(chunk), size);
-    return chunk2mem(chunk);
+    return mem;
 }
 
 /* A block for what is in `mem` and is to move: in the same private arena, or

@@ -23,13 +23,6 @@ static inline unsigned block_run_class(const void *mem)
     return (unsigned)heap_run_class(heap_for_ptr(mem2chunk(mem)), mem);
 }
 
-/* What the block takes of its heap. */
-static inline size_t block_size(const void *mem)
-{
-    unsigned run_class = block_run_class(mem);
-    return run_class != 0 ? class_size(run_class) : chunk_size(mem2chunk(mem));
-}
-
 static inline size_t block_usable_size(const void *mem)
 {
     unsigned run_class = block_run_class(mem);

@@ -181,10 +181,14 @@ void harden_free(struct arena *arena, struct chunk *chunk)
 
 void harden_release(struct arena *arena)
 {
+    if (!harden_is_on() || !arena_acquire(arena)) {
+        return;
+    }
     struct quarantine *quarantine = quarantines[arena->number];
     while (quarantine != NULL && quarantine->count > 0) {
         let_one_go(arena, quarantine);
     }
+    arena_release(arena);
 }
 
 const struct description harden_description[] = {

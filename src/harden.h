@@ -20,8 +20,9 @@
  * them lie below the place that top had then: there a block without one is
  * believed.
  *
- * Threads: whoever calls holds the arena's lock, but for harden_is_on, and for
- * harden_size, which wants the block to be the caller's.
+ * Threads: whoever calls holds the arena's lock, but for harden_is_on and
+ * harden_release, and for harden_size, which wants the block to be the
+ * caller's.
  */
 #ifndef PTM_HARDEN_H
 #define PTM_HARDEN_H
@@ -57,7 +58,8 @@ size_t harden_size(const struct arena *arena, const struct chunk *chunk,
 /* Takes a sound block into quarantine, or frees it where there is none. */
 void harden_free(struct arena *arena, struct chunk *chunk);
 
-/* Frees all that is in quarantine. */
+/* Frees all that is in quarantine, if this mode is on. The caller does not hold
+ * the lock. */
 void harden_release(struct arena *arena);
 
 extern const struct description harden_description[];

@@ -75,14 +75,6 @@ static bool empty_arena(struct arena *arena, size_t pad)
     return any;
 }
 
-static void release_quarantine(struct arena *arena)
-{
-    if (harden_is_on() && arena_acquire(arena)) {
-        harden_release(arena);
-        arena_release(arena);
-    }
-}
-
 static void lock_purge(void)
 {
     while (!lock_acquire(&purge.lock)) {
@@ -98,7 +90,7 @@ bool purge_everything(size_t pad)
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);
         empty_depot(arena);
-        release_quarantine(arena);
+        harden_release(arena);
         lock_purge();
         any |= empty_arena(arena, pad);
         lock_release(&purge.lock);

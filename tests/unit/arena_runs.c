@@ -181,7 +181,7 @@ static void a_run_is_in_a_cached_chunk(void **state)
         assert_ptr_equal(mems[i], start + 48 * i);
         assert_true(object_is_marked(mems[i]));
         assert_int_equal(block_class(mems[i]), SMALL);
-        assert_int_equal(block_size(mems[i]), 48);
+        assert_int_equal(block_usable_size(mems[i]), 48);
         assert_int_equal(block_usable_size(mems[i]), 48);
     }
     const struct chunk *chunk = mem2chunk(start);
