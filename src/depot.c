@@ -52,11 +52,6 @@ static struct magazine *magazine_with_room(struct depot *depot,
     return magazine;
 }
 
-static void set_blocks(struct depot *depot, size_t blocks)
-{
-    __atomic_store_n(&depot->blocks, blocks, __ATOMIC_RELAXED);
-}
-
 size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
                   size_t count)
 {
@@ -73,7 +68,7 @@ size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
         given += part;
     }
     depot->bytes += given * class_size(size_class);
-    set_blocks(depot, depot->blocks + given);
+    depot_set_blocks(depot, depot->blocks + given);
     return given;
 }
 
@@ -103,7 +98,7 @@ size_t depot_take(struct depot *depot, unsigned size_class, void **mems,
         drop_magazine(depot, size_class);
     }
     depot->bytes -= taken * class_size(size_class);
-    set_blocks(depot, depot->blocks - taken);
+    depot_set_blocks(depot, depot->blocks - taken);
     depot->low = min_size(depot->low, depot->blocks);
     return taken;
 }

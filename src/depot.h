@@ -54,6 +54,11 @@ static inline bool depot_has(const struct depot *depot, unsigned size_class)
 size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
                   size_t count);
 
+static inline void depot_set_blocks(struct depot *depot, size_t blocks)
+{
+    __atomic_store_n(&depot->blocks, blocks, __ATOMIC_RELAXED);
+}
+
 /* Stores one block where there is room for it already; false when there is
  * none. */
 static inline bool depot_put(struct depot *depot, unsigned size_class,
@@ -65,7 +70,7 @@ static inline bool depot_put(struct depot *depot, unsigned size_class,
     }
     magazine->mems[magazine->count++] = mem;
     depot->bytes += class_size(size_class);
-    depot->blocks++;
+    depot_set_blocks(depot, depot->blocks + 1);
     return true;
 }
 
