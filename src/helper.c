@@ -21,8 +21,9 @@ enum helper_state {
  * taken with acquire order. */
 static struct {
     uint32_t state;
-    uint32_t stop;   /* atomic; the helper waits on it between two passes */
-    uint32_t number; /* of the thread; atomic: the helper's own store */
+    uint32_t stop;    /* atomic; the helper waits on it between two passes */
+    uint32_t number;  /* of the thread; atomic: the helper's own store */
+    uint32_t process; /* of which it is a thread; atomic */
     pthread_t thread;
 } helper;
 
@@ -107,12 +108,26 @@ static bool make_thread_without_signals(thread_maker *make)
     return done;
 }
 
+/* A process made without libc's fork inherits the word and not the thread; one
+ * made by vfork has the words of its parent, whose helper is none of its
+ * business. */
+static bool runs_in_another_process(void)
+{
+    return __atomic_load_n(&helper.state, __ATOMIC_ACQUIRE) == HELPER_RUNS &&
+           __atomic_load_n(&helper.process, __ATOMIC_RELAXED) != os_process();
+}
+
 void helper_start(thread_maker *make)
 {
-    if (option_get(OPTION_HELPER) == 0 || !change_from(HELPER_NONE)) {
+    if (option_get(OPTION_HELPER) == 0) {
+        return;
+    }
+    uint32_t none = runs_in_another_process() ? HELPER_RUNS : HELPER_NONE;
+    if (!change_from(none)) {
         return;
     }
     lock_watch_forks();
+    __atomic_store_n(&helper.process, os_process(), __ATOMIC_RELAXED);
     __atomic_store_n(&helper.stop, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&helper.number, 0, __ATOMIC_RELAXED);
     bool runs = make_thread_without_signals(make);
@@ -132,7 +147,7 @@ static void wait_for_the_kernel(void)
 
 static bool end_helper(void)
 {
-    if (!change_from(HELPER_RUNS)) {
+    if (runs_in_another_process() || !change_from(HELPER_RUNS)) {
         return false;
     }
     purge_leave_to_helper(false);
@@ -156,7 +171,8 @@ void helper_stop(void)
 void helper_stop_for_ever(void)
 {
     while (!end_helper() && !change_from(HELPER_NONE)) {
-        if (__atomic_load_n(&helper.state, __ATOMIC_RELAXED) == HELPER_NEVER) {
+        if (__atomic_load_n(&helper.state, __ATOMIC_RELAXED) == HELPER_NEVER ||
+            runs_in_another_process()) {
             return;
         }
         os_yield();

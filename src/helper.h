@@ -11,7 +11,8 @@
  *
  *     fork       is not done while the helper makes a step, if that can be
  *                had soon; so it is not found in the middle of one. The child
- *                has no helper until it makes a thread itself.
+ *                has no helper until it makes a thread itself. That holds for
+ *                a bare clone too; a child of vfork leaves its parent's alone.
  *     exit       ends it.
  *     the end of main    a process whose main thread has called pthread_exit
  *                ends with its last thread. So the helper ends with the main

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 enum {
@@ -202,6 +203,38 @@ static void forks_do_not_meet_it(void)
     }
 }
 
+/* Libc's fork handlers do not run; nobody may wait there for a thread that only
+ * the parent has. */
+static void a_bare_child_has_its_own(void)
+{
+    if (is_wanted)
+        await_helper();
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (child == 0) {
+        trial_watch();
+        MUST(helper_number() == 0);
+        MUST(unshare(CLONE_FS) == 0);
+        make_a_thread();
+        if (is_wanted)
+            await_helper();
+        pthread_exit(NULL);
+    }
+    trial_child_must_succeed(child);
+}
+
+/* It has its parent's memory and a process of its own, which has one thread. */
+static void a_vfork_leaves_it_alone(void)
+{
+    int helper = helper_number();
+    pid_t child = vfork();
+    if (child == 0) {
+        unshare(CLONE_FS);
+        _exit(0);
+    }
+    trial_child_must_succeed(child);
+    MUST(helper_number() == helper);
+}
+
 /* Where the kernel lets nobody do that, it says so by another error. */
 static void unshare_works_as_with_one_thread(void)
 {
@@ -257,6 +290,8 @@ int main(int argc, char **argv)
     ids_are_set_for_all_threads();
     a_child_has_its_own();
     forks_do_not_meet_it();
+    a_bare_child_has_its_own();
+    a_vfork_leaves_it_alone();
     unshare_works_as_with_one_thread();
     the_end_of_main_is_not_the_end();
     MUST(ptm_check() == 0);
