@@ -37,12 +37,19 @@ export HOME=$work TMPDIR=$work
 
 # Whoever works in this folder was started by this script: servers that a
 # failed function left behind, and their workers.
-clean_up() {
+processes() {
   local process
   for process in /proc/[0-9]*; do
     case $(readlink "$process/cwd") in
-    "$work" | "$work"/*) kill -KILL "${process#/proc/}" 2>/dev/null || : ;;
+    "$work" | "$work"/*) echo "${process#/proc/}" ;;
     esac
+  done
+}
+
+clean_up() {
+  local process
+  for process in $(processes); do
+    kill -KILL "$process" 2>/dev/null || :
   done
   rm -rf "$work"
 }
@@ -80,11 +87,39 @@ until_true() {
   done
 }
 
+# show_stacks: where each thread of each process stands.
+show_stacks() {
+  local process
+  for process in $(processes); do
+    echo "-- $process, child of $(ps -o ppid= -p "$process"):" \
+      "$(tr '\0' ' ' <"/proc/$process/cmdline" | cut -c 1-200)"
+    timeout 30 gdb -nx -batch -p "$process" -ex "thread apply all bt 16" |
+      grep -E '^(#|Thread)' || :
+  done
+}
+
+# A function that comes to no end is told about while it can still be looked
+# at, and ended; long before CTest, which kills it and says nothing.
+patience=280
+watch_over() {
+  trap 'kill $!; exit' TERM
+  sleep $patience &
+  wait
+  {
+    echo "$title: $1, $2: not ended in $patience seconds"
+    show_stacks
+  } >&3
+  # shellcheck disable=SC2046 # one word a process
+  kill -KILL $(processes)
+}
+
 # run_once KIND LIBRARY FUNCTION: leaves KIND.out, KIND.err and KIND.status.
 run_once() {
-  local status
+  local status watcher
   rm -rf "$work/run"
   mkdir "$work/run"
+  (cd / && watch_over "$3" "$1") 3>&2 >/dev/null 2>&1 &
+  watcher=$!
   set +e
   (
     set -e
@@ -96,6 +131,8 @@ run_once() {
     "$3"
   ) >"$work/$1.out" 2>"$work/$1.err"
   status=$?
+  kill "$watcher"
+  wait "$watcher" 2>/dev/null
   set -e
   echo "exit status $status" >"$work/$1.status"
 }
