@@ -18,13 +18,13 @@ static struct {
     uint32_t *witness;
 } forks;
 
-static void note_process(void)
+static void note_process(bool is_new)
 {
     uint32_t number = os_process();
     uint64_t before = __atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
     uint64_t now;
     do {
-        if (before >> 32 == number) {
+        if (before >> 32 == number && !is_new) {
             return;
         }
         now = (uint64_t)number << 32 | (uint32_t)(before + 1);
@@ -32,20 +32,36 @@ static void note_process(void)
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
+/* The witness, where it is wiped; else NULL. */
+static uint32_t *wiped_witness(void)
+{
+    uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
+    bool is_wiped =
+        witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
+    return is_wiped ? witness : NULL;
+}
+
 /* A witness of 1 was written after the process was noted. */
 static uint16_t current_generation(void)
 {
-    uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
-    if (witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0) {
-        note_process();
+    uint32_t *witness = wiped_witness();
+    if (witness != NULL) {
+        note_process(false);
         __atomic_store_n(witness, 1, __ATOMIC_RELEASE);
     }
     return (uint16_t)__atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
 }
 
+/* Here is one thread, and a witness that is wiped still says that nobody has
+ * noted the fork: so it counts even where the number is the parent's, as that
+ * of the first process in a namespace of its own may be. */
 void lock_note_fork(void)
 {
-    note_process();
+    uint32_t *witness = wiped_witness();
+    note_process(witness != NULL);
+    if (witness != NULL) {
+        __atomic_store_n(witness, 1, __ATOMIC_RELEASE);
+    }
 }
 
 /* Until a process has its second thread, no lock can be lost in a fork: the
