@@ -160,11 +160,16 @@ static bool end_helper(void)
     return true;
 }
 
+/* The functions that lead here are no cancellation points, as pthread_join is;
+ * and who is cancelled in the middle of the change would leave it so. */
 void helper_stop(void)
 {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     if (end_helper()) {
         change_to(HELPER_NONE);
     }
+    pthread_setcancelstate(before, NULL);
 }
 
 /* Another thread may be starting it just now. */

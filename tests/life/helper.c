@@ -254,6 +254,38 @@ static void unshare_works_as_with_one_thread(void)
     trial_child_must_succeed(child);
 }
 
+static void *unshare_when_cancelled(void *is_past)
+{
+    MUST(pthread_cancel(pthread_self()) == 0);
+    unshare(CLONE_FS);
+    atomic_store((atomic_bool *)is_past, true);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* To wait for the helper's end is a cancellation point, and unshare is none. */
+static void unshare_is_not_cancelled(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        trial_watch();
+        for (int i = 0; i < 20; i++) {
+            atomic_bool is_past = false;
+            pthread_t thread;
+            void *result;
+            make_a_thread();
+            if (is_wanted)
+                await_helper();
+            MUST(pthread_create(&thread, NULL, unshare_when_cancelled,
+                                &is_past) == 0);
+            MUST(pthread_join(thread, &result) == 0);
+            MUST(result == PTHREAD_CANCELED && atomic_load(&is_past));
+        }
+        pthread_exit(NULL);
+    }
+    trial_child_must_succeed(child);
+}
+
 static void *end_late(void *unused)
 {
     sleep_for(300);
@@ -293,6 +325,7 @@ int main(int argc, char **argv)
     a_bare_child_has_its_own();
     a_vfork_leaves_it_alone();
     unshare_works_as_with_one_thread();
+    unshare_is_not_cancelled();
     the_end_of_main_is_not_the_end();
     MUST(ptm_check() == 0);
     return 0;
