@@ -20,7 +20,7 @@ static struct {
     uint64_t due;    /* when the next one may; atomic */
     size_t live;     /* bytes in all arenas, when they were last looked at */
     bool has_helper; /* atomic */
-    bool is_held_by_fork;
+    uint32_t forks;  /* under way in this process; atomic */
 } purge = {
     .lock = LOCK_INITIAL(LOCK_RANK_PURGE),
 };
@@ -172,7 +172,8 @@ bool purge_step(void)
     if (!lock_try(&purge.lock)) {
         return false;
     }
-    bool more = step_of_pass();
+    bool more =
+        __atomic_load_n(&purge.forks, __ATOMIC_RELAXED) == 0 && step_of_pass();
     lock_release(&purge.lock);
     return more;
 }
@@ -219,35 +220,44 @@ void purge_leave_to_helper(bool has_helper)
     __atomic_store_n(&purge.has_helper, has_helper, __ATOMIC_RELAXED);
 }
 
-/* Where this thread has a lock, it is in a signal handler, or so it seems: the
+/* From here on no step begins, and one that has begun is waited for: who has
+ * had the lock meanwhile knows that there is none, and who makes the next step
+ * gets the lock after him, and sees the fork. It is not kept: other handlers of
+ * fork may call malloc_trim, or wait for who does.
+ *
+ * Where this thread has a lock, it is in a signal handler, or so it seems: the
  * helper may be waiting for that lock. (Without assertions nobody keeps count,
  * and it is waited in vain, for a moment.) */
 void purge_before_fork(void)
 {
+    __atomic_add_fetch(&purge.forks, 1, __ATOMIC_RELAXED);
     if (!__atomic_load_n(&purge.has_helper, __ATOMIC_RELAXED) ||
         lock_ranks_held != 0 || lock_is_mine(&purge.lock)) {
         return;
     }
     for (int i = 0; i < FORK_PATIENCE; i++) {
         if (lock_try(&purge.lock)) {
-            purge.is_held_by_fork = true;
+            lock_release(&purge.lock);
             return;
         }
         os_yield();
     }
 }
 
+/* In a child made by a signal handler, which came in the middle of a fork, that
+ * one is counted no more when it ends. */
 void purge_after_fork_in_parent(void)
 {
-    if (lock_is_mine(&purge.lock) && purge.is_held_by_fork) {
-        purge.is_held_by_fork = false;
-        lock_release(&purge.lock);
+    uint32_t now = __atomic_load_n(&purge.forks, __ATOMIC_RELAXED);
+    while (now > 0 &&
+           !__atomic_compare_exchange_n(&purge.forks, &now, now - 1, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
 }
 
 void purge_after_fork(void)
 {
-    purge_after_fork_in_parent();
+    __atomic_store_n(&purge.forks, 0, __ATOMIC_RELAXED);
     if (lock_is_confirmed(&purge.lock)) {
         return;
     }

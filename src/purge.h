@@ -25,7 +25,7 @@
 bool purge_everything(size_t pad);
 
 /* Makes one step of a pass, and begins one if none is under way. False when the
- * pass is over, or another thread makes a step just now. */
+ * pass is over, another thread makes a step just now, or one forks. */
 bool purge_step(void);
 
 /* Whether a pass would find anything, now or later. */

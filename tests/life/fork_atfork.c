@@ -5,11 +5,13 @@
  * constructor runs: their child handler comes first, while the allocator has
  * not yet made the child ready; their prepare handler comes last, after the
  * allocator's. Handlers that are younger are registered by main. All of them
- * allocate and free, while other threads do.
+ * allocate and free, while other threads do, and call malloc_trim
+ * now and then.
  */
 #include "hammer.h"
 #include "trial.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 enum { FORKS = 400, HAMMERING_THREADS = 4, BLOCKS = 30 };
@@ -19,9 +21,16 @@ static int parent_runs;
 static int child_runs;
 static void *block_across_fork;
 
+static void trim_now_and_then(int runs)
+{
+    if (runs % 20 < 2)
+        malloc_trim(0);
+}
+
 static void prepare(void)
 {
     prepare_runs++;
+    trim_now_and_then(prepare_runs);
     hammer_some(BLOCKS);
     free(block_across_fork);
     block_across_fork = malloc(5000);
@@ -31,6 +40,7 @@ static void prepare(void)
 static void parent(void)
 {
     parent_runs++;
+    trim_now_and_then(parent_runs);
     hammer_some(BLOCKS);
     free(block_across_fork);
     block_across_fork = NULL;
@@ -40,6 +50,7 @@ static void child(void)
 {
     trial_watch();
     child_runs++;
+    trim_now_and_then(parent_runs + child_runs);
     hammer_some(BLOCKS);
     free(block_across_fork);
     block_across_fork = NULL;
