@@ -1,5 +1,7 @@
 #include "hooks.h"
 
+#include <pthread.h>
+
 #include "lock.h"
 #include "os.h"
 #include "tcache.h"
@@ -9,6 +11,28 @@ union hooks_page hooks_page __attribute__((aligned(HOOKS_PAGE)));
 static struct lock hooks_lock = LOCK_INITIAL(LOCK_RANK_START);
 
 static PTM_TLS bool hook_is_running;
+
+/* In the one thread of a child: what another was changing is changed again. */
+static void repair_hooks_lock(void)
+{
+    if (lock_is_orphaned(&hooks_lock)) {
+        lock_reset(&hooks_lock);
+    }
+    lock_confirm(&hooks_lock);
+}
+
+/* Before the lock is taken for the first time. Where no handler of fork runs,
+ * the first who would have to wait repairs. */
+static void lock_hooks(void)
+{
+    static bool has_fork_handler;
+    if (!__atomic_exchange_n(&has_fork_handler, true, __ATOMIC_RELAXED)) {
+        pthread_atfork(NULL, NULL, repair_hooks_lock);
+    }
+    while (!lock_acquire(&hooks_lock)) {
+        repair_hooks_lock();
+    }
+}
 
 static const struct ptm_hooks *copy_of(const struct ptm_hooks *hooks)
 {
@@ -24,9 +48,7 @@ static const struct ptm_hooks *copy_of(const struct ptm_hooks *hooks)
 PTM_EXPORT void ptm_set_hooks(const struct ptm_hooks *hooks)
 {
     bool can_close = HOOKS_PAGE % os_page_size() == 0;
-    while (!lock_acquire(&hooks_lock)) {
-        lock_reset(&hooks_lock);
-    }
+    lock_hooks();
     if (!can_close || os_commit(&hooks_page, HOOKS_PAGE)) {
         __atomic_store_n(&hooks_page.installed,
                          hooks != NULL ? copy_of(hooks) : NULL,

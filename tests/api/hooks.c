@@ -5,6 +5,8 @@
 #include "api.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The functions that call the allocator lie in a section of their own, so
  * that a return address tells whether it lies in one of them. The empty asm
@@ -456,6 +458,39 @@ static void without_hooks_the_allocator_serves(void **state)
     assert_int_equal(seen.calls, 0);
 }
 
+static void *set_and_take_away(void *unused)
+{
+    static const struct ptm_hooks hooks = {.malloc_hook = passing_malloc};
+    for (int i = 0; i < 3000; i++) {
+        ptm_set_hooks(&hooks);
+        ptm_set_hooks(NULL);
+    }
+    return unused;
+}
+
+/* What threads of a child wait for was not left behind by the fork. */
+static void hooks_are_set_by_threads_of_a_child(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t threads[3];
+        alarm(120);
+        for (int i = 0; i < 3; i++) {
+            if (pthread_create(&threads[i], NULL, set_and_take_away, NULL)) {
+                _exit(2);
+            }
+        }
+        for (int i = 0; i < 3; i++) {
+            pthread_join(threads[i], NULL);
+        }
+        _exit(0);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +507,7 @@ int main(void)
         api_test(a_hook_may_call_the_allocator),
         api_test(another_thread_is_hooked_meanwhile),
         api_test(without_hooks_the_allocator_serves),
+        api_test(hooks_are_set_by_threads_of_a_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
