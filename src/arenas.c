@@ -293,13 +293,21 @@ static bool take_if_unused(struct arena *arena)
     return !arenas_has_threads(arena) && take_if_idle(arena);
 }
 
+static unsigned arenas_for_new_threads(void)
+{
+    unsigned cpus = cpu_count();
+    return cpus > 1 ? cpus + ARENAS_EXTRA : cpus;
+}
+
 /* Blocks of two threads of one arena lie side by side, on one cache line at
  * worst: a thread that comes gets an arena that no other thread has, as long
- * as there are not as many of them as threads can run at once. */
+ * as there are no more of them than threads can run at once, and one for the
+ * thread that started those and waits for them. Who has one CPU shares no line
+ * with anyone at the same time. */
 static bool deserves_own_arena(void)
 {
     return thread.arena == NULL && !thread.is_leaving &&
-           shared_count() < cpu_count();
+           shared_count() < arenas_for_new_threads();
 }
 
 /* Where the fewest threads are. */

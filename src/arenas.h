@@ -2,8 +2,8 @@
  * arenas.h - the set of arenas: which one serves this thread.
  *
  * The main arena is there from the start. A thread that comes gets one that no
- * other has, a new one if need be, until there are as many as CPUs that the
- * process may use; then it joins where the fewest threads are. One more is made
+ * other has, a new one if need be, until there is one more than CPUs that the
+ * process may use, if these are several; then it joins where the fewest threads are. Another is made
  * when a thread finds its own arena and all the others locked at the same
  * moment; never more than ARENAS_PER_CPU for each CPU, nor than M_ARENA_MAX
  * says. A thread remembers the arena that served it last. One that meets

@@ -57,6 +57,10 @@ enum {
      * arenas, when there are a few arenas for each. */
     ARENAS_PER_CPU = 4,
 
+    /* Arenas more than CPUs that new threads get for themselves: the thread
+     * that starts a worker for each CPU has had one, and waits. */
+    ARENAS_EXTRA = 1,
+
     /* Tries before a lock counts as contended. A critical section is about
      * 200 instructions; a pause is about 40 cycles on current x86. */
     LOCK_SPINS = 64,

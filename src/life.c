@@ -62,6 +62,7 @@ static void start_process(void)
     }
     if (!process.has_options) {
         process.has_options = settings_read();
+        os_note_cpus();
         tcache_set_limits();
         if (harden_is_on()) {
             harden_start();

@@ -78,8 +78,13 @@ bool os_can_read(const void *address);
 void os_watch_faults(void (*report)(const void *address));
 
 /* How many CPUs this process may really use, at least 1: the affinity mask,
- * cut down to the quota of its cgroup and of those above it (v1 and v2). */
+ * cut down to the quota of its cgroup and of those above it (v1 and v2). A
+ * thread that asks may have been pinned to one CPU, as its siblings to theirs:
+ * so the mask is the one that was noted, once there is one. */
 unsigned os_cpu_limit(void);
+
+/* Called before the process has a second thread, as a rule. */
+void os_note_cpus(void);
 
 /* Number of the CPU that runs this thread; a hint. */
 unsigned os_current_cpu(void);

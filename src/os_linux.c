@@ -432,9 +432,16 @@ static unsigned affinity_count(void)
     return count;
 }
 
+static unsigned cpus_at_start;
+
+void os_note_cpus(void)
+{
+    cpus_at_start = affinity_count();
+}
+
 unsigned os_cpu_limit(void)
 {
-    unsigned cpus = affinity_count();
+    unsigned cpus = cpus_at_start > 0 ? cpus_at_start : affinity_count();
     unsigned quota = cgroup_quota();
     cpus = quota < cpus ? quota : cpus;
     return cpus > 0 ? cpus : 1;

@@ -343,6 +343,24 @@ static void must_have_1_cpu(void *unused)
     MUST(os_current_cpu() == (unsigned)cpu);
 }
 
+static void must_have_all_cpus(void *count)
+{
+    cpu_set_t one;
+    os_note_cpus();
+    CPU_ZERO(&one);
+    CPU_SET(os_current_cpu(), &one);
+    MUST(sched_setaffinity(0, sizeof one, &one) == 0);
+    MUST(os_cpu_limit() == *(unsigned *)count);
+}
+
+static void
+a_thread_that_is_pinned_still_has_the_cpus_of_its_process(void **state)
+{
+    (void)state;
+    unsigned count = os_cpu_limit();
+    child_must_succeed(must_have_all_cpus, &count);
+}
+
 static void cpus_are_limited_by_the_affinity_mask(void **state)
 {
     cpu_set_t mine;
@@ -607,6 +625,8 @@ int main(void)
         cmocka_unit_test(refusals_leave_errno_alone),
         cmocka_unit_test(fork_wipes_what_was_mapped_for_it),
         cmocka_unit_test(cpus_are_limited_by_the_affinity_mask),
+        cmocka_unit_test(
+            a_thread_that_is_pinned_still_has_the_cpus_of_its_process),
         cmocka_unit_test(cpus_are_limited_by_the_quota_of_the_cgroup),
         cmocka_unit_test(many_cpus_are_counted),
         cmocka_unit_test(a_path_without_end_is_passed_over),
