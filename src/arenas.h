@@ -3,13 +3,13 @@
  *
  * The main arena is there from the start. A thread that comes gets one that no
  * other has, a new one if need be, until there is one more than CPUs that the
- * process may use, if these are several; then it joins where the fewest threads are. Another is made
- * when a thread finds its own arena and all the others locked at the same
- * moment; never more than ARENAS_PER_CPU for each CPU, nor than M_ARENA_MAX
- * says. A thread remembers the arena that served it last. One that meets
- * contention moves to another arena; one that exits leaves its arena, which,
- * when it was the last one there, goes on a free list from which the next new
- * thread takes the newest.
+ * process may use, if these are several; then it joins where the fewest threads
+ * are. Another is made when a thread finds its own arena and all the others
+ * locked at the same moment; never more than ARENAS_PER_CPU for each CPU, nor
+ * than M_ARENA_MAX says. A thread remembers the arena that served it last. One
+ * that meets contention moves to another arena; one that exits leaves its
+ * arena, which, when it was the last one there, goes on a free list from which
+ * the next new thread takes the newest.
  *
  * Private arenas are made for the program. They are in the table, so that
  * blocks find their way back and every walk meets them, but serve no thread by

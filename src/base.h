@@ -51,10 +51,11 @@ static inline size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Index of the highest set bit; n is not 0. */
+/* Index of the highest set bit; n is not 0. The exclusive or undoes the one
+ * that counts leading zeroes on x86. */
 static inline unsigned highest_bit(size_t n)
 {
-    return 63u - (unsigned)__builtin_clzl(n);
+    return 63u ^ (unsigned)__builtin_clzl(n);
 }
 
 /* Index of the lowest set bit; n is not 0. */

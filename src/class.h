@@ -79,6 +79,21 @@ static inline unsigned class_joined_by(size_t chunk_size)
                : large_class_from(chunk_size - CLASS_EXTRA);
 }
 
+/* The same for the low half of the size word of a chunk above SMALL_CLASS_MAX:
+ * flags are less than the steps of sizes. */
+static inline unsigned class_joined_by_large(uint32_t low)
+{
+    return large_class_from(low - CLASS_EXTRA);
+}
+
+/* The class of the chunks that serve a request above RUN_OBJECT_MAX: of the
+ * least whose size without CLASS_EXTRA is not below the request's without the
+ * size word's share of it. */
+static inline unsigned class_serving_large(size_t request)
+{
+    return large_class_from(request + sizeof(size_t) - CLASS_EXTRA - 1) + 1;
+}
+
 /* Of chunks above 1 KiB. */
 static inline bool class_is_large(unsigned size_class)
 {

@@ -40,9 +40,11 @@ struct tcache_limits tcache_limits = {
     .small = RUN_OBJECT_MAX + 1,
     .request = DEFAULT_MMAP_THRESHOLD,
     .run_class = CLASS_COUNT,
-    .small_low = SMALL_CLASS_MAX + MALLOC_ALIGNMENT,
+    .small_low = TCACHE_LARGE_LOW,
     .low = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT,
-    .remote_span = SMALL_CLASS_MAX + MALLOC_ALIGNMENT - MIN_CHUNK_SIZE,
+    .remote_span = TCACHE_LARGE_LOW - MIN_CHUNK_SIZE,
+    .large_span = DEFAULT_MMAP_THRESHOLD - (RUN_OBJECT_MAX + 1),
+    .large_low_span = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT - TCACHE_LARGE_LOW,
 };
 
 struct run_shape tcache_shapes[256] = RUN_SHAPES;
@@ -110,6 +112,10 @@ void tcache_set_limits(void)
         limits.small_low = (uint32_t)(small + MALLOC_ALIGNMENT);
         limits.low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
         limits.remote_span = limits.small_low - MIN_CHUNK_SIZE;
+        limits.large_span =
+            max_size(limits.request, RUN_OBJECT_MAX + 1) - (RUN_OBJECT_MAX + 1);
+        limits.large_low_span =
+            (uint32_t)max_size(limits.low, TCACHE_LARGE_LOW) - TCACHE_LARGE_LOW;
     }
     __atomic_store_n(&tcache_limits.small, limits.small, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.request, limits.request, __ATOMIC_RELAXED);
@@ -120,6 +126,10 @@ void tcache_set_limits(void)
                      __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.low, limits.low, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.remote_span, limits.remote_span,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.large_span, limits.large_span,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.large_low_span, limits.large_low_span,
                      __ATOMIC_RELAXED);
 }
 

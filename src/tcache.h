@@ -97,7 +97,14 @@ extern struct tcache_limits {
     uint32_t small_low;   /* low halves of size words below this are small */
     uint32_t low;         /* ... and below this are cached at all */
     uint32_t remote_span; /* small ones, counted from that of the least chunk */
+    /* Both bounds at once, so that nobody takes what is small for large while
+     * they change. */
+    size_t large_span;       /* requests, counted from RUN_OBJECT_MAX + 1 */
+    uint32_t large_low_span; /* low halves, counted from TCACHE_LARGE_LOW */
 } tcache_limits;
+
+/* The low half of the size word of the least chunk that is not small. */
+#define TCACHE_LARGE_LOW ((uint32_t)(SMALL_CLASS_MAX + MALLOC_ALIGNMENT))
 
 /* Those of run_shapes, by the heap's byte for a page; but the bound, which is
  * read relaxed, is 0 where a class is not cached, or its page is WATCHED. */
@@ -127,6 +134,19 @@ static inline unsigned tcache_class_of(size_t request)
     return class_serving(request_to_chunk_size(request));
 }
 
+/* The newest chunk of the class, or NULL: none left. */
+PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
+{
+    size_t top = cache->top[size_class];
+    void *mem = *tcache_slot(cache, top);
+    if (unlikely(mem == NULL)) {
+        return NULL;
+    }
+    chunk_flip_cached(mem2chunk(mem));
+    cache->top[size_class] = (uint32_t)(top - sizeof mem);
+    return mem;
+}
+
 /* The newest block of the class, or NULL: none left, or not as it was. */
 PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
 {
@@ -154,8 +174,9 @@ PTM_INLINE void *tcache_malloc(size_t request)
     if (likely(request < tcache_limit(&tcache_limits.small))) {
         return tcache_pop(cache, cache->serving[request_step(request)]);
     }
-    if (likely(request < tcache_limit(&tcache_limits.request))) {
-        return tcache_pop(cache, tcache_class_of(request));
+    if (likely(request - (RUN_OBJECT_MAX + 1) <
+               tcache_limit(&tcache_limits.large_span))) {
+        return tcache_pop_chunk(cache, class_serving_large(request));
     }
     return NULL;
 }
@@ -229,10 +250,11 @@ PTM_INLINE bool tcache_free(void *mem)
     }
     size_t size_class = low / MALLOC_ALIGNMENT;
     if (unlikely(low >= tcache_low_limit(&tcache_limits.small_low))) {
-        if (low >= tcache_low_limit(&tcache_limits.low)) {
+        if (low - TCACHE_LARGE_LOW >=
+            tcache_low_limit(&tcache_limits.large_low_span)) {
             return false;
         }
-        size_class = class_joined_by(word_size(low));
+        size_class = class_joined_by_large(low);
     }
     if (unlikely(!tcache_push(cache, size_class, mem))) {
         return false;

@@ -3,6 +3,8 @@
  */
 #include "class.h"
 
+#include "chunk.h"
+
 #include "unit.h"
 
 static void the_numbers_are_those_of_the_picture(void **state)
@@ -116,6 +118,24 @@ static void a_step_of_requests_has_one_class_of_each_kind(void **state)
     assert_int_equal(request_step(1), 1);
 }
 
+/* What caches ask in fewer steps than class_serving and class_joined_by. */
+static void the_short_ways_to_large_classes_lead_to_the_same(void **state)
+{
+    (void)state;
+    for (size_t request = RUN_OBJECT_MAX + 1;
+         request_to_chunk_size(request) <= CACHED_CHUNK_MAX; request++) {
+        MUST(class_serving_large(request) ==
+             class_serving(request_to_chunk_size(request)));
+    }
+    for (size_t size = SMALL_CLASS_MAX + MALLOC_ALIGNMENT;
+         size <= CACHED_CHUNK_MAX; size += MALLOC_ALIGNMENT) {
+        for (unsigned flags = 0; flags <= CHUNK_FLAGS; flags++) {
+            MUST(class_joined_by_large((uint32_t)size | flags) ==
+                 class_joined_by(size));
+        }
+    }
+}
+
 /* The smallest multiple of the alignment that holds the request. */
 static void an_aligned_request_gets_a_multiple_of_its_alignment(void **state)
 {
@@ -173,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_request_is_served_by_the_smallest_object),
         cmocka_unit_test(a_class_is_of_one_kind),
         cmocka_unit_test(a_step_of_requests_has_one_class_of_each_kind),
+        cmocka_unit_test(the_short_ways_to_large_classes_lead_to_the_same),
         cmocka_unit_test(an_aligned_request_gets_a_multiple_of_its_alignment),
         cmocka_unit_test(magazines_are_bounded),
         cmocka_unit_test(slots_are_bounded),
