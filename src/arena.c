@@ -739,16 +739,12 @@ static PTM_NOINLINE void settle_run(struct arena *arena, struct run *run)
 
 /* One that has come back before may lie in what is no run any more, or where
  * there is no heap any more. */
-static void verify_returned(const struct arena *arena, unsigned size_class,
-                            const void *mem, const char *where)
+static void verify_run(const struct arena *arena, unsigned size_class,
+                       const void *mem, const char *where)
 {
     if (unlikely(owner_of(mem) != arena->number ||
                  block_run_class(mem) != size_class)) {
         die_of_object(arena, size_class, mem, where, "double free");
-    }
-    if (unlikely(!run_has_object_at(size_class, mem))) {
-        die_of_object(arena, size_class, mem, where,
-                      "not the start of a block");
     }
 }
 
@@ -757,15 +753,25 @@ void arena_free_objects(struct arena *arena, unsigned size_class,
 {
     run_count_returned(&arena->runs, size_class, count);
     note_bytes_freed(arena, count * class_size(size_class));
+    const char *page = NULL; /* that of the object before; a run of the class */
+    struct run *run = NULL;
     for (size_t i = 0; i < count; i++) {
-        verify_returned(arena, size_class, mems[i], where);
-        struct run *run = heap_run_of(mems[i]);
+        if (run_page(mems[i]) != page) {
+            verify_run(arena, size_class, mems[i], where);
+            page = run_page(mems[i]);
+            run = heap_run_of(mems[i]);
+            heap_note_given(heap_for_ptr(mems[i]), mems[i]);
+        }
+        if (unlikely(!run_has_object_at(size_class, mems[i]))) {
+            die_of_object(arena, size_class, mems[i], where,
+                          "not the start of a block");
+        }
         if (unlikely(!run_give(run, size_class, mems[i]))) {
             die_of_object(arena, size_class, mems[i], where, "double free");
         }
-        heap_note_given(heap_for_ptr(mems[i]), mems[i]);
         if (unlikely(run_is_unsettled(run))) {
             settle_run(arena, run);
+            page = NULL;
         }
     }
 }

@@ -155,6 +155,11 @@ static inline size_t run_offset(const void *mem)
     return (uintptr_t)mem & (RUN_SIZE - 1);
 }
 
+static inline const char *run_page(const void *mem)
+{
+    return (const char *)mem - run_offset(mem);
+}
+
 /* Whether an object begins at `mem` in a run whose factor and bound these are.
  */
 static inline bool run_offset_fits(uint32_t factor, uint32_t bound,
