@@ -315,23 +315,30 @@ static uint32_t half_at(const unsigned char *bytes, uint64_t at)
     return half;
 }
 
+static uint16_t place_at(const unsigned char *bytes, uint64_t at)
+{
+    uint16_t place;
+
+    memcpy(&place, bytes + at, sizeof place);
+    return place;
+}
+
 /* One thread's cache: for each class an array of blocks, between base and
- * top. */
+ * top, which are counted in words from the start of the cache. */
 static void know_cache(struct work *work, const unsigned char *bytes,
                        uint32_t index)
 {
     const struct layout *layout = work->layout;
 
     for (uint64_t i = 0; i < layout->class_count; i++) {
-        uint64_t base = half_at(bytes, layout->cache_base + 4 * i);
-        uint64_t top = half_at(bytes, layout->cache_top + 4 * i);
+        uint64_t base = place_at(bytes, layout->cache_base + 2 * i);
+        uint64_t top = place_at(bytes, layout->cache_top + 2 * i);
         uint64_t mem;
 
-        if (top < base || top + sizeof mem > layout->cache_map ||
-            (top - base) % sizeof mem != 0)
+        if (top < base || (top + 1) * sizeof mem > layout->cache_map)
             continue;
-        for (uint64_t at = base + sizeof mem; at <= top; at += sizeof mem) {
-            memcpy(&mem, bytes + at, sizeof mem);
+        for (uint64_t place = base + 1; place <= top; place++) {
+            memcpy(&mem, bytes + place * sizeof mem, sizeof mem);
             know(work, mem, index);
         }
     }
@@ -362,8 +369,8 @@ static bool caches_are_described(const struct layout *layout)
            layout_has(layout->outbox_next) && layout_has(layout->class_count) &&
            layout->cache_map <= cache_bytes_most &&
            layout->cache_count <= 65536 && layout->class_count <= 4096 &&
-           layout->cache_top + 4 * layout->class_count < layout->cache_map &&
-           layout->cache_base + 4 * layout->class_count < layout->cache_map &&
+           layout->cache_top + 2 * layout->class_count < layout->cache_map &&
+           layout->cache_base + 2 * layout->class_count < layout->cache_map &&
            layout->cache_thread < layout->cache_map - 4 &&
            layout->outbox_count <= 64 && layout->outbox_size <= 128 &&
            layout->outbox_next < 256 &&

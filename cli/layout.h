@@ -62,9 +62,9 @@
                                                                      "spares")                                     \
                     name(spare_count, "SPARES") name(cache_map, "CACHE_MAP") name(                                 \
                         cache_top,                                                                                 \
-                        "cache.top") name(cache_base,                                                              \
-                                          "cache.base") name(cache_thread,                                         \
-                                                             "cache.thread")                                       \
+                        "cache.top_place") name(cache_base,                                                        \
+                                                "cache.base_place") name(cache_thread,                             \
+                                                                         "cache.thread")                           \
                         name(cache_outboxes, "cache.outboxes") name(                                               \
                             outbox_count,                                                                          \
                             "OUTBOXES") name(outbox_size,                                                          \
@@ -75,12 +75,11 @@
                                 "mapped.array") name(first_slots,                                                  \
                                                      "first_slots") name(slots_count,                              \
                                                                          "slots.count")                            \
-                                name(slots_first, "slots.first") name(                                             \
-                                    slot_size,                                                                     \
-                                    "slot.size") name(slot_key,                                                    \
-                                                      "slot.key") name(slot_length,                                \
-                                                                       "slot.length")                              \
-                                    name(slot_state, "SLOT_STATE") name(slot_gone, "SLOT_GONE") name(              \
+                                name(slots_first, "slots.first") name(slot_size, "slot.size") name(                \
+                                    slot_key, "slot.key") name(slot_length,                                        \
+                                                               "slot.length") name(slot_state,                     \
+                                                                                   "SLOT_STATE")                   \
+                                    name(slot_gone, "SLOT_GONE") name(                                             \
                                         slot_kept,                                                                 \
                                         "SLOT_KEPT") name(recent,                                                  \
                                                           "recent") name(recent_count, "recent.count")             \

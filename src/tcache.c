@@ -13,13 +13,19 @@
 enum {
     SLOT_SIZE = sizeof(void *),
     ARRAY_EXTRA = 2, /* NULL and END */
-    NONE = offsetof(struct tcache, none),
+    NONE = offsetof(struct tcache, none) / SLOT_SIZE,
     /* Enough for every class at its largest, with what doubling leaves
      * behind; untouched pages cost nothing. */
     CACHE_MAP_SIZE = 320 << 10,
+    FIRST_ARRAY = sizeof(struct tcache) / SLOT_SIZE,
 };
 
-_Static_assert(CACHE_MAGAZINES *MAGAZINE_MAX < 256, "capacities are bytes");
+_Static_assert(CACHE_MAGAZINES *MAGAZINE_MAX < 255,
+               "capacities are bytes, and so is one more than a count");
+_Static_assert(CACHE_MAP_SIZE / SLOT_SIZE <= UINT16_MAX + 1,
+               "a place is 16 bits");
+_Static_assert(offsetof(struct tcache, none) % SLOT_SIZE == 0,
+               "`none` is at a place");
 
 /* Never written: every store is behind a test that it fails. */
 const struct tcache tcache_none = {
@@ -142,7 +148,7 @@ static bool is_none(const struct tcache *cache)
 
 static size_t blocks_in(const struct tcache *cache, unsigned size_class)
 {
-    return (cache->top[size_class] - cache->base[size_class]) / SLOT_SIZE;
+    return (size_t)cache->top[size_class] - cache->base[size_class];
 }
 
 /* The oldest block's slot. */
@@ -154,10 +160,10 @@ static void **blocks_of(struct tcache *cache, unsigned size_class)
 /* Now holds the first `count` of its blocks. */
 static void set_count(struct tcache *cache, unsigned size_class, size_t count)
 {
-    cache->top[size_class] =
-        cache->base[size_class] + (uint32_t)(count * SLOT_SIZE);
+    cache->top[size_class] = (uint16_t)(cache->base[size_class] + count);
 }
 
+/* The class has an array, of so many slots at least. */
 static void set_capacity(struct tcache *cache, unsigned size_class,
                          unsigned capacity)
 {
@@ -168,33 +174,32 @@ static void set_capacity(struct tcache *cache, unsigned size_class,
                        (size_t)capacity * size - (size_t)before * size,
                        __ATOMIC_RELAXED);
     cache->capacity[size_class] = (uint8_t)capacity;
-    if (before > 0) {
-        blocks_of(cache, size_class)[before] = NULL;
-    }
-    if (capacity == 0) {
-        cache->base[size_class] = NONE;
-        cache->top[size_class] = NONE;
-    } else {
-        blocks_of(cache, size_class)[capacity] = TCACHE_END;
-    }
+    blocks_of(cache, size_class)[before] = NULL;
+    blocks_of(cache, size_class)[capacity] = TCACHE_END;
 }
 
-/* Room for an array of `capacity` slots, in the class's array or a new one.
- * False when the cache has no room left. Arrays are never freed: a class has
- * at most seven, each twice as large as the one before. */
+/* The class's blocks are in an array of `capacity` slots at least. False when
+ * the cache has no room left for one. Arrays are never freed: a class has at
+ * most seven, each twice as large as the one before. */
 static bool ensure_slots(struct tcache *cache, unsigned size_class,
                          unsigned capacity)
 {
     if (cache->slots[size_class] >= capacity) {
         return true;
     }
-    size_t bytes = (capacity + ARRAY_EXTRA) * (size_t)SLOT_SIZE;
-    if (cache->next_array + bytes > CACHE_MAP_SIZE) {
+    uint32_t base = cache->next_array;
+    uint32_t end = base + capacity + ARRAY_EXTRA;
+    if (end > CACHE_MAP_SIZE / SLOT_SIZE) {
         return false;
     }
-    cache->array[size_class] = cache->next_array;
+    size_t count = blocks_in(cache, size_class);
+    *tcache_slot(cache, base) = NULL;
+    memcpy(tcache_slot(cache, base) + 1, blocks_of(cache, size_class),
+           count * SLOT_SIZE);
+    cache->base[size_class] = (uint16_t)base;
+    set_count(cache, size_class, count);
     cache->slots[size_class] = (uint8_t)capacity;
-    cache->next_array += (uint32_t)bytes;
+    cache->next_array = end;
     return true;
 }
 
@@ -227,15 +232,6 @@ static bool raise_capacity(struct tcache *cache, unsigned size_class)
         !may_hold(cache, size_class, capacity) ||
         !ensure_slots(cache, size_class, capacity)) {
         return false;
-    }
-    size_t count = blocks_in(cache, size_class);
-    void **blocks = blocks_of(cache, size_class);
-    uint32_t base = cache->array[size_class];
-    if (base != cache->base[size_class]) {
-        *tcache_slot(cache, base) = NULL;
-        memcpy(tcache_slot(cache, base) + 1, blocks, count * SLOT_SIZE);
-        cache->base[size_class] = base;
-        set_count(cache, size_class, count);
     }
     set_capacity(cache, size_class, capacity);
     return true;
@@ -492,7 +488,7 @@ static void take_slots_away(struct tcache *cache, unsigned size_class)
 }
 
 /* Takes the slots of a class away that has as many blocks as when the hand
- * came by last; looks at a few. */
+ * came by last, one more than which is `seen`; looks at a few. */
 static void take_unused_slots(struct tcache *cache, unsigned size_class)
 {
     for (unsigned i = 0; i < CACHE_HAND_STEPS; i++) {
@@ -501,11 +497,12 @@ static void take_unused_slots(struct tcache *cache, unsigned size_class)
         if (hand == size_class || cache->capacity[hand] == 0) {
             continue;
         }
-        if (cache->seen[hand] == cache->top[hand]) {
+        size_t seen = blocks_in(cache, hand) + 1;
+        if (cache->seen[hand] == seen) {
             take_slots_away(cache, hand);
             return;
         }
-        cache->seen[hand] = cache->top[hand];
+        cache->seen[hand] = (uint8_t)seen;
     }
 }
 
@@ -739,8 +736,8 @@ static struct tcache *take_spare_cache(void)
 
 static bool keep_spare_cache(struct tcache *cache)
 {
-    size_t start = round_up(sizeof *cache, 64);
-    memset((char *)cache + start, 0, cache->next_array - start);
+    size_t used = cache->next_array - FIRST_ARRAY;
+    memset(tcache_slot(cache, FIRST_ARRAY), 0, used * SLOT_SIZE);
     for (size_t i = 0; i < CACHE_SPARES; i++) {
         struct tcache *none = NULL;
         if (__atomic_compare_exchange_n(&spares[i], &none, cache, false,
@@ -838,7 +835,7 @@ void tcache_create(void)
         return;
     }
     *cache = tcache_none;
-    cache->next_array = round_up(sizeof *cache, 64);
+    cache->next_array = FIRST_ARRAY;
     cache->capacity_limit = CACHE_BYTES_MIN;
     list_cache(cache);
     use_cache(cache);
@@ -926,8 +923,8 @@ const struct description tcache_description[] = {
     DESCRIBE_ADDRESS("spares", spares),
     DESCRIBE_NUMBER("SPARES", CACHE_SPARES),
     DESCRIBE_NUMBER("CACHE_MAP", CACHE_MAP_SIZE),
-    DESCRIBE_PART("cache.top", struct tcache, top),
-    DESCRIBE_PART("cache.base", struct tcache, base),
+    DESCRIBE_PART("cache.top_place", struct tcache, top),
+    DESCRIBE_PART("cache.base_place", struct tcache, base),
     DESCRIBE_PART("cache.owner", struct tcache, owner),
     DESCRIBE_PART("cache.thread", struct tcache, thread),
     DESCRIBE_PART("cache.outboxes", struct tcache, outboxes),

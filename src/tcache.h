@@ -7,12 +7,13 @@
  *                | outboxes                  +------------------^            |
  *                                                  +-------------------------+
  *
- * Each class has an array of blocks; top is the offset, from the start of the
- * cache, of the newest one. Below the oldest is NULL, behind the last slot
- * END: so malloc and free each make one test, on the word that they load
+ * Each class has an array of blocks; top is the place of the newest one, in
+ * words from the start of the cache. Below the oldest is NULL, behind the last
+ * slot END: so malloc and free each make one test, on the word that they load
  * anyway. An array holds two magazines at most. When it is empty, one is
  * taken from the arena; when it is full, the older one is given there. Arrays
- * begin small and double while misses repeat.
+ * begin small and double while misses repeat. The struct is kept small, so that
+ * the arrays of a thread that allocates little lie in its last page.
  *
  * A thread that has not allocated, or is about to end, uses `tcache_none`:
  * every array of it is empty and full at once, so nothing is asked on the
@@ -55,20 +56,19 @@ struct outbox {
 };
 
 struct tcache {
-    uint32_t top[CLASS_COUNT];      /* offsets in bytes */
+    uint16_t top[CLASS_COUNT];      /* places: see tcache_slot */
     uint8_t serving[REQUEST_STEPS]; /* the class that serves requests */
     uint32_t owner;
     void *none[2]; /* the array of a class that has none */
 
     /* What only slow paths use. */
-    uint32_t base[CLASS_COUNT];    /* offset of the NULL of each array */
-    uint8_t capacity[CLASS_COUNT]; /* slots in use; 0: base is `none` */
-    uint8_t slots[CLASS_COUNT];    /* slots that the class's array has ... */
-    uint32_t array[CLASS_COUNT];   /* ... which is here, in use or not */
-    uint32_t next_array;           /* offset of unused room */
+    uint16_t base[CLASS_COUNT];    /* the place of the NULL of each array */
+    uint8_t slots[CLASS_COUNT];    /* that the array has; 0: it is `none` */
+    uint8_t capacity[CLASS_COUNT]; /* slots in use */
+    uint8_t seen[CLASS_COUNT];     /* see take_unused_slots */
+    uint32_t next_array;           /* the place where unused room begins */
     uint32_t capacity_bytes;       /* what all arrays could hold ... */
     uint32_t capacity_limit;       /* ... and may, for now */
-    uint32_t seen[CLASS_COUNT];    /* top when the hand came by last, or 0 */
     unsigned hand;                 /* the class to take slots from next */
     unsigned slow_calls;           /* since outboxes were last sent */
     struct outbox outboxes[OUTBOXES];
@@ -122,9 +122,9 @@ static inline uint32_t tcache_low_limit(const uint32_t *limit)
 
 #define TCACHE_END ((void *)1)
 
-static inline void **tcache_slot(struct tcache *cache, size_t offset)
+static inline void **tcache_slot(struct tcache *cache, size_t place)
 {
-    return (void **)((char *)cache + offset);
+    return (void **)cache + place;
 }
 
 /* The class of chunks of a request that is cached; the caller has compared it
@@ -143,7 +143,7 @@ PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
         return NULL;
     }
     chunk_flip_cached(mem2chunk(mem));
-    cache->top[size_class] = (uint32_t)(top - sizeof mem);
+    cache->top[size_class] = (uint16_t)(top - 1);
     return mem;
 }
 
@@ -163,7 +163,7 @@ PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
     } else {
         chunk_flip_cached(mem2chunk(mem));
     }
-    cache->top[size_class] = (uint32_t)(top - sizeof mem);
+    cache->top[size_class] = (uint16_t)(top - 1);
     return mem;
 }
 
@@ -202,7 +202,7 @@ PTM_INLINE bool tcache_push(struct tcache *cache, size_t size_class, void *mem)
         return false;
     }
     newest[1] = mem;
-    cache->top[size_class] = (uint32_t)(top + sizeof mem);
+    cache->top[size_class] = (uint16_t)(top + 1);
     return true;
 }
 

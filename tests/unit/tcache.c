@@ -34,7 +34,7 @@ static bool has_cache(void)
 static size_t in_class(unsigned size_class)
 {
     const struct tcache *cache = tcache_self();
-    return (cache->top[size_class] - cache->base[size_class]) / sizeof(void *);
+    return (size_t)cache->top[size_class] - cache->base[size_class];
 }
 
 /* Chunks of this size. */

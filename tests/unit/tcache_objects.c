@@ -29,7 +29,7 @@ static void *blocks[MANY];
 static size_t in_class(unsigned size_class)
 {
     const struct tcache *cache = tcache_self();
-    return (cache->top[size_class] - cache->base[size_class]) / sizeof(void *);
+    return (size_t)cache->top[size_class] - cache->base[size_class];
 }
 
 static bool is_object(const void *mem)
