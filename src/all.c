@@ -7,6 +7,7 @@
 
 /* floor 0: ground (also describe.h) */
 #include "os_linux.c"
+#include "os_cgroup.c"
 #include "fatal.c"
 #include "lock.c"
 #include "bell.c"
@@ -26,6 +27,7 @@
 #include "closed.c"
 #include "zero.c"
 #include "guard.c"
+#include "limit.c"
 #include "heap.c"
 #include "recent.c"
 #include "mapped.c"

@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "harden.h"
 #include "life.h"
+#include "limit.h"
 #include "mapped.h"
 #include "options.h"
 #include "os.h"
@@ -173,6 +174,15 @@ static struct arena *arena_for_thread(void)
     return follow(likely(arena != NULL) ? arena : arena_get2(NULL));
 }
 
+/* Whether the owner table and, of a chunk, its own flag and its heap's header
+ * name this arena. */
+static bool is_of_arena(const void *mem, const struct arena *arena)
+{
+    return owner_of(mem) == arena->number &&
+           (block_run_class(mem) != 0 ||
+            arena_for_chunk(mem2chunk(mem)) == arena);
+}
+
 /* From an arena, with the retries of the skeleton. What is known to be zero
  * is told under the lock, since the next victim overwrites it. */
 static void *allocate_in_arenas(const struct request *request,
@@ -192,7 +202,7 @@ static void *allocate_in_arenas(const struct request *request,
     }
     if (likely(arena != NULL)) {
         *zero_from = arena->zero_from;
-        ptm_assert(owner_of(mem) == arena->number);
+        ptm_assert(is_of_arena(mem, arena));
         arena_note_live(arena);
         arena_release(arena);
     }
@@ -205,7 +215,7 @@ static void *allocate_mapping(const struct request *request,
     bool is_zero;
     struct chunk *chunk =
         mapped_allocate(request->alignment, request->bytes, &is_zero);
-    if (unlikely(chunk == NULL) && mapped_trim()) {
+    if (unlikely(chunk == NULL) && purge_for_memory(request->bytes)) {
         chunk = mapped_allocate(request->alignment, request->bytes, &is_zero);
     }
     if (unlikely(chunk == NULL)) {
@@ -218,11 +228,20 @@ static void *allocate_mapping(const struct request *request,
     return mem;
 }
 
+/* At the end of what may have got memory from the kernel, which nobody has
+ * touched yet. */
+static void settle_growth(void)
+{
+    if (limit_is_due()) {
+        purge_for_growth();
+    }
+}
+
 /* Memory is out: what is kept back is given up. */
 static void release_what_waits(void)
 {
-    mapped_trim();
     tcache_flush();
+    purge_for_memory(0);
     for (unsigned number = 1; number <= arenas_count(); number++) {
         harden_release(arena_numbered(number));
     }
@@ -254,6 +273,7 @@ static void *allocate(const struct request *request, const char **zero_from)
     if (harden_is_on() && mem != NULL && owner_of(mem) != 0) {
         harden_mark(mem2chunk(mem), request->bytes);
     }
+    settle_growth();
     return mem;
 }
 
@@ -325,6 +345,7 @@ void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size)
                               .chunk_size = request_to_chunk_size(size)};
     void *mem = fits_a_heap(&request) ? take_chunk(arena, &request) : NULL;
     arena_release(arena);
+    settle_growth();
     if (mem != NULL) {
         perturb_fresh(mem, size);
     }
@@ -589,6 +610,7 @@ static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
                                         min_size(wanted, CHUNK_SIZE_MAX));
     sweep_excess(arena);
     arena_release(arena);
+    settle_growth();
     return done;
 }
 
@@ -633,6 +655,7 @@ static void *realloc_elsewhere(void *mem, size_t size)
     }
     verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
     if (mapped_resize(&chunk, size) == MAPPED_OK) {
+        settle_growth();
         return chunk2mem(chunk);
     }
     /* A block that shrinks can stay; one that grows may find room in an

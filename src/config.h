@@ -279,6 +279,15 @@ enum {
 #define DEFAULT_TRIM_THRESHOLD ((size_t)2 << 20)
 #define TRIM_LIVE_SHARE        4
 
+/* What a process gets from the kernel before it is first asked how much it may
+ * have, which costs as much as a dozen faults; and how much at most from one
+ * time to the next. Where there is no more room, all is given back each time
+ * that a share of the limit was got. */
+#define LIMIT_FIRST      ((ptrdiff_t)8 << 20)
+#define LIMIT_LOOK       ((size_t)128 << 20)
+#define LIMIT_STEP_SHARE 32
+#define LIMIT_STEP_MIN   ((size_t)1 << 20)
+
 /* Addresses for blocks of no bytes: 16 bytes each, and a bit: 8 KiB of them.
  * Who has more of them than 65,536 gets ordinary blocks. */
 #define ZERO_REGION ((size_t)1 << 20)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "limit.h"
 #include "options.h"
 #include "tcache.h"
 
@@ -33,5 +34,6 @@ PTM_EXPORT int ptm_option_set(const char *key, size_t value)
     }
     option_set(option, value);
     tcache_set_limits();
+    limit_reset();
     return 0;
 }

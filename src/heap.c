@@ -1,6 +1,7 @@
 #include "heap.h"
 
 #include "fatal.h"
+#include "limit.h"
 #include "os.h"
 #include "owner.h"
 
@@ -120,10 +121,11 @@ static size_t commit_behind(char *start, size_t room, size_t need,
     if (need > room) {
         return 0;
     }
-    if (wanted > need && os_commit(start, wanted)) {
-        return wanted;
-    }
-    return os_commit(start, need) ? need : 0;
+    size_t got = wanted > need && os_commit(start, wanted) ? wanted
+                 : os_commit(start, need)                  ? need
+                                                           : 0;
+    limit_note_growth(got);
+    return got;
 }
 
 struct heap *heap_create(struct arena *arena, unsigned number, size_t need,

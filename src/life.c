@@ -6,6 +6,7 @@
 #include "arenas.h"
 #include "harden.h"
 #include "helper.h"
+#include "limit.h"
 #include "lock.h"
 #include "mapped.h"
 #include "options.h"
@@ -64,6 +65,9 @@ static void start_process(void)
         process.has_options = settings_read();
         os_note_cpus();
         tcache_set_limits();
+        if (option_get(OPTION_MEMORY_LIMIT) != 0) {
+            limit_reset();
+        }
         if (harden_is_on()) {
             harden_start();
         }

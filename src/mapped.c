@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fatal.h"
+#include "limit.h"
 #include "lock.h"
 #include "options.h"
 #include "os.h"
@@ -321,6 +322,7 @@ static struct chunk *map_aligned(size_t alignment, size_t size, size_t *length)
         return NULL;
     }
     *length = (size_t)(end - (char *)chunk);
+    limit_note_growth(*length);
     return chunk;
 }
 
@@ -336,6 +338,7 @@ static struct chunk *reuse_recent(struct mapping mapping, size_t *length)
         return NULL;
     }
     struct chunk *chunk = os_remap(mapping.start, mapping.length, *length);
+    limit_note_growth(chunk != NULL ? *length - mapping.length : 0);
     if (chunk == NULL) {
         struct victims victims = {.count = 1, .mappings = {mapping}};
         unmap_victims(&victims);
@@ -363,6 +366,7 @@ static struct chunk *map_plain(size_t size, size_t *length, bool *is_zero)
     }
     if (chunk == NULL) {
         chunk = os_map(*length);
+        limit_note_growth(chunk != NULL ? *length : 0);
     }
     if (chunk == NULL) {
         break_promise();
@@ -497,6 +501,7 @@ static struct chunk *remap(struct chunk *chunk, size_t *length, size_t size)
     if (wanted < had ||
         (wanted > had && !take_behind(map + had, wanted - had))) {
         map = os_remap(map, had, wanted);
+        limit_note_growth(map != NULL && wanted > had ? wanted - had : 0);
     }
     if (map == NULL) {
         return NULL;

@@ -33,6 +33,7 @@ static const struct option_name {
     [OPTION_RUN_MAX] = {"run_max", "", SIZE_MAX},
     [OPTION_MAPPED_CACHE] = {"mapped_cache", "", SIZE_MAX},
     [OPTION_DECAY] = {"decay", "", (size_t)1 << 40},
+    [OPTION_MEMORY_LIMIT] = {"memory_limit", "", PTRDIFF_MAX},
     [OPTION_HELPER] = {"helper", "", 1},
     [OPTION_GUARD] = {"guard", "", UINT32_MAX},
     [OPTION_HARDENED] = {"hardened", "", 1},

@@ -26,6 +26,7 @@ enum option {
     OPTION_RUN_MAX,        /* bytes: smaller requests get objects of runs */
     OPTION_MAPPED_CACHE,   /* bytes: freed mappings kept for a while */
     OPTION_DECAY,          /* milliseconds that freed memory stays */
+    OPTION_MEMORY_LIMIT,   /* bytes the process should hold; 0: any */
     OPTION_HELPER,         /* 1: a thread may give memory back; 0: none */
     OPTION_GUARD,          /* of so many blocks one is guarded; 0: none */
     OPTION_HARDENED,       /* 1: hardened mode */
@@ -61,7 +62,7 @@ static inline size_t option_get(enum option option)
 }
 
 /* At run time. Whoever sets an option that limits caches calls
- * tcache_set_limits. */
+ * tcache_set_limits, and for the limit of memory limit_reset. */
 void option_set(enum option option, size_t value);
 
 /* Words of a list; not terminated. */

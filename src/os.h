@@ -77,14 +77,32 @@ bool os_can_read(const void *address);
  * where the program has no handler for it, and until it sets one. */
 void os_watch_faults(void (*report)(const void *address));
 
-/* How many CPUs this process may really use, at least 1: the affinity mask,
- * cut down to the quota of its cgroup and of those above it (v1 and v2). A
- * thread that asks may have been pinned to one CPU, as its siblings to theirs:
- * so the mask is the one that was noted, once there is one. */
-unsigned os_cpu_limit(void);
+/* How many CPUs the affinity mask has; 0: the kernel does not tell. A thread
+ * that asks may have been pinned to one CPU, as its siblings to theirs: so the
+ * mask is the one that was noted, once there is one. */
+unsigned os_affinity_count(void);
 
 /* Called before the process has a second thread, as a rule. */
 void os_note_cpus(void);
+
+/* How many CPUs this process may really use, at least 1: the affinity mask,
+ * cut down to the quota of its cgroup and of those above it (v1 and v2). */
+unsigned os_cpu_limit(void);
+
+/* What a limit leaves, in bytes; both SIZE_MAX when there is none. */
+struct os_memory {
+    size_t limit;
+    size_t room; /* how much more would reach it */
+};
+
+/* Of the memory limits (high and max) of its cgroup and of those above it, the
+ * one with the least room: what all processes there have counts, but not what
+ * is cached of files. */
+struct os_memory os_cgroup_memory(void);
+
+/* Bytes that this process has in memory, without those of files and what it
+ * shares; 0 when the kernel does not tell. */
+size_t os_own_memory(void);
 
 /* Number of the CPU that runs this thread; a hint. */
 unsigned os_current_cpu(void);

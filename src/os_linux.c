@@ -31,8 +31,6 @@
 #endif
 
 enum {
-    PATH_LENGTH = 512,
-    FILE_LENGTH = 4096,
     /* Enough for 8,192 CPUs, the most that the kernel can be built for. */
     CPU_MASK_WORDS = 128,
 };
@@ -253,173 +251,6 @@ bool os_program_path(char *path, size_t capacity)
     return true;
 }
 
-/* Reads a small file whole, as a string; false when it cannot be read. */
-static bool read_file(const char *path, char *text, size_t capacity)
-{
-    int file = os_open_file(path);
-    if (file < 0) {
-        return false;
-    }
-    size_t length = 0, got = 1;
-    while (got > 0 && length + 1 < capacity) {
-        got = os_read_file(file, text + length, capacity - 1 - length);
-        length += got;
-    }
-    os_close_file(file);
-    text[length] = '\0';
-    return length > 0;
-}
-
-/* The decimal number that *text begins with, moving past it and the blanks
- * behind it; false when there is none ("max", "-1"). */
-static bool read_number(const char **text, uint64_t *number)
-{
-    const char *at = *text;
-    if (*at < '0' || *at > '9') {
-        return false;
-    }
-    *number = 0;
-    while (*at >= '0' && *at <= '9') {
-        *number = *number * 10 + (uint64_t)(*at++ - '0');
-    }
-    while (*at == ' ' || *at == '\n') {
-        at++;
-    }
-    *text = at;
-    return true;
-}
-
-static unsigned quota_in_cpus(uint64_t quota, uint64_t period)
-{
-    if (quota == 0 || period == 0) {
-        return UINT32_MAX;
-    }
-    uint64_t cpus = (quota + period - 1) / period;
-    return cpus < UINT32_MAX ? (unsigned)cpus : UINT32_MAX;
-}
-
-/* Joins up to four parts into `path`; false when it does not fit. */
-static bool join_path(char *path, const char *const parts[4])
-{
-    size_t length = 0;
-    for (int i = 0; i < 4; i++) {
-        size_t part = strlen(parts[i]);
-        if (length + part >= PATH_LENGTH) {
-            return false;
-        }
-        memcpy(path + length, parts[i], part + 1);
-        length += part;
-    }
-    return true;
-}
-
-/* The quota of one cgroup folder below `root`, or UINT32_MAX. */
-static unsigned folder_quota(const char *root, const char *folder, bool v2)
-{
-    char path[PATH_LENGTH];
-    char text[128];
-    uint64_t quota, period;
-    const char *at = text;
-    if (v2) {
-        if (!join_path(path,
-                       (const char *const[]){root, folder, "/cpu.max", ""}) ||
-            !read_file(path, text, sizeof text) || !read_number(&at, &quota) ||
-            !read_number(&at, &period)) {
-            return UINT32_MAX;
-        }
-        return quota_in_cpus(quota, period);
-    }
-    if (!join_path(path, (const char *const[]){root, folder,
-                                               "/cpu.cfs_quota_us", ""}) ||
-        !read_file(path, text, sizeof text) || !read_number(&at, &quota)) {
-        return UINT32_MAX;
-    }
-    at = text;
-    if (!join_path(path, (const char *const[]){root, folder,
-                                               "/cpu.cfs_period_us", ""}) ||
-        !read_file(path, text, sizeof text) || !read_number(&at, &period)) {
-        return UINT32_MAX;
-    }
-    return quota_in_cpus(quota, period);
-}
-
-/* The least quota of `folder` and all above it: a parent's limit binds too.
- * In a container the path may name a folder that is not visible; the root
- * that is visible is then the container's own. */
-static unsigned tree_quota(const char *root, char *folder, bool v2)
-{
-    unsigned least = UINT32_MAX;
-    for (;;) {
-        unsigned quota = folder_quota(root, folder, v2);
-        least = quota < least ? quota : least;
-        char *slash = strrchr(folder, '/');
-        if (slash == NULL) {
-            return least;
-        }
-        *slash = '\0';
-    }
-}
-
-/* True when the comma list of v1 controllers, which ends at `end`, has "cpu".
- */
-static bool lists_cpu_controller(const char *list, const char *end)
-{
-    while (list < end) {
-        const char *comma = memchr(list, ',', (size_t)(end - list));
-        const char *stop = comma != NULL ? comma : end;
-        if (stop - list == 3 && memcmp(list, "cpu", 3) == 0) {
-            return true;
-        }
-        list = stop + 1;
-    }
-    return false;
-}
-
-/* One line of /proc/self/cgroup is "ID:controllers:path"; the controllers of
- * the one v2 line are empty. */
-static unsigned line_quota(const char *line, const char *end)
-{
-    const char *list = memchr(line, ':', (size_t)(end - line));
-    if (list == NULL) {
-        return UINT32_MAX;
-    }
-    list++;
-    const char *list_end = memchr(list, ':', (size_t)(end - list));
-    if (list_end == NULL || end - list_end >= PATH_LENGTH) {
-        return UINT32_MAX;
-    }
-    char folder[PATH_LENGTH];
-    size_t length = (size_t)(end - list_end) - 1;
-    memcpy(folder, list_end + 1, length);
-    folder[length] = '\0';
-    if (list == list_end) {
-        return tree_quota("/sys/fs/cgroup", folder, true);
-    }
-    if (lists_cpu_controller(list, list_end)) {
-        return tree_quota("/sys/fs/cgroup/cpu", folder, false);
-    }
-    return UINT32_MAX;
-}
-
-static unsigned cgroup_quota(void)
-{
-    char text[FILE_LENGTH];
-    if (!read_file("/proc/self/cgroup", text, sizeof text)) {
-        return UINT32_MAX;
-    }
-    unsigned least = UINT32_MAX;
-    for (char *line = text; *line != '\0';) {
-        char *end = strchr(line, '\n');
-        if (end == NULL) {
-            break;
-        }
-        unsigned quota = line_quota(line, end);
-        least = quota < least ? quota : least;
-        line = end + 1;
-    }
-    return least;
-}
-
 static unsigned affinity_count(void)
 {
     unsigned long mask[CPU_MASK_WORDS];
@@ -439,12 +270,9 @@ void os_note_cpus(void)
     cpus_at_start = affinity_count();
 }
 
-unsigned os_cpu_limit(void)
+unsigned os_affinity_count(void)
 {
-    unsigned cpus = cpus_at_start > 0 ? cpus_at_start : affinity_count();
-    unsigned quota = cgroup_quota();
-    cpus = quota < cpus ? quota : cpus;
-    return cpus > 0 ? cpus : 1;
+    return cpus_at_start > 0 ? cpus_at_start : affinity_count();
 }
 
 unsigned os_current_cpu(void)

@@ -4,6 +4,7 @@
 #include "arenas.h"
 #include "bell.h"
 #include "harden.h"
+#include "limit.h"
 #include "lock.h"
 #include "mapped.h"
 #include "options.h"
@@ -19,6 +20,7 @@ static struct {
     uint64_t begun;  /* when it began, in milliseconds */
     uint64_t due;    /* when the next one may; atomic */
     size_t live;     /* bytes in all arenas, when they were last looked at */
+    size_t freed;    /* by all arenas, when memory was out last; atomic */
     bool has_helper; /* atomic */
     uint32_t forks;  /* under way in this process; atomic */
 } purge = {
@@ -98,6 +100,59 @@ bool purge_everything(size_t pad)
     return any;
 }
 
+/* ---- when memory is short ------------------------------------------------ */
+
+/* Whether any arena has freed something, or has something to free. */
+static bool something_was_freed(void)
+{
+    size_t freed = 0;
+    bool any = false;
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        const struct arena *arena = arena_numbered(number);
+        freed += __atomic_load_n(&arena->sweeps.freed, __ATOMIC_RELAXED);
+        any |= !arena->is_abandoned && arena_may_shed_depot(arena);
+    }
+    return __atomic_exchange_n(&purge.freed, freed, __ATOMIC_RELAXED) !=
+               freed ||
+           any;
+}
+
+/* What is free in all arenas: more does not go back. */
+static bool so_much_is_free(size_t bytes)
+{
+    size_t free_bytes = 0;
+    for (unsigned number = 1; number <= arenas_count() && free_bytes < bytes;
+         number++) {
+        struct arena *arena = arena_numbered(number);
+        if (arena_acquire(arena)) {
+            free_bytes += arena->system_bytes - arena_live_bytes(arena);
+            free_bytes += arena->depot.bytes;
+            arena_release(arena);
+        }
+    }
+    return free_bytes >= bytes;
+}
+
+bool purge_for_memory(size_t bytes)
+{
+    bool any = mapped_trim();
+    if (so_much_is_free(bytes) && something_was_freed()) {
+        any |= purge_everything(0);
+    }
+    return any;
+}
+
+void purge_for_growth(void)
+{
+    lock_purge();
+    bool has_room = !limit_is_due() || limit_look();
+    lock_release(&purge.lock);
+    if (!has_room) {
+        purge_everything(0);
+        limit_look();
+    }
+}
+
 /* ---- a pass ---------------------------------------------------------------
  */
 
@@ -143,6 +198,9 @@ static void finish_pass(void)
     mapped_expire();
     tcache_note_live(purge.live);
     tcache_expire_spares();
+    if (limit_is_tight()) {
+        limit_reset();
+    }
     __atomic_store_n(&purge.due, purge.begun + purge_interval(),
                      __ATOMIC_RELAXED);
     go_on_to(0);

@@ -24,6 +24,14 @@
  * step each. */
 bool purge_everything(size_t pad);
 
+/* The kernel has refused memory for a request of `bytes`: the same, if anything
+ * was freed since the last time, and so much is free. */
+bool purge_for_memory(size_t bytes);
+
+/* The process has grown, and limit_is_due: the same, if there is no more room
+ * to grow. The caller holds no lock, and what has grown was not touched yet. */
+void purge_for_growth(void);
+
 /* Makes one step of a pass, and begins one if none is under way. False when the
  * pass is over, another thread makes a step just now, or one forks. */
 bool purge_step(void);

@@ -1,9 +1,10 @@
 /*
  * os.c - the door to the kernel.
  *
- * The memory calls are tried on the real kernel. For the limits on CPUs the
- * program has its own syscall(), which can put other files in the place of
- * those in /proc and /sys, and another affinity mask in the place of its own.
+ * The memory calls are tried on the real kernel. For the limits on CPUs and
+ * memory the program has its own syscall(), which can put other files in the
+ * place of those in /proc and /sys, and another affinity mask in the place of
+ * its own.
  */
 #define _GNU_SOURCE
 #include "os.h"
@@ -463,6 +464,170 @@ static void cpus_are_limited_by_the_quota_of_the_cgroup(void **state)
     }
 }
 
+/* Of several limits the one that leaves the least room. */
+static void memory_is_limited_by_the_cgroup(void **state)
+{
+#define CGROUP_B                                                               \
+    {                                                                          \
+        "/proc/self/cgroup", "0::/a/b\n"                                       \
+    }
+#define IN_A(file, text)                                                       \
+    {                                                                          \
+        "/sys/fs/cgroup/a/memory." file, text                                  \
+    }
+#define IN_B(file, text)                                                       \
+    {                                                                          \
+        "/sys/fs/cgroup/a/b/memory." file, text                                \
+    }
+#define IN_V1(file, text)                                                      \
+    {                                                                          \
+        "/sys/fs/cgroup/memory/x/memory." file, text                           \
+    }
+    static const struct {
+        size_t limit, room;
+        struct fake_file files[12];
+    } cases[] = {
+        /* Nothing to read, and nothing readable. */
+        {SIZE_MAX, SIZE_MAX, {{"", ""}}},
+        {SIZE_MAX, SIZE_MAX, {CGROUP_B}},
+        {SIZE_MAX, SIZE_MAX, {CGROUP_B, IN_B("max", "max\n")}},
+        {SIZE_MAX,
+         SIZE_MAX,
+         {CGROUP_B, IN_B("max", "\n"), IN_B("high", "-5\n"), IN_A("max", "x1"),
+          IN_A("current", "4\n"), IN_B("current", "4\n")}},
+        {SIZE_MAX, SIZE_MAX, {CGROUP_B, IN_B("max", "1000\n")}},
+        {SIZE_MAX,
+         SIZE_MAX,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "max\n")}},
+        /* v2: the lower of the two. */
+        {1000,
+         900,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "100\n")}},
+        {700,
+         600,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("high", "700\n"),
+          IN_B("current", "100\n")}},
+        {800,
+         700,
+         {CGROUP_B, IN_B("max", "800\n"), IN_B("high", "max\n"),
+          IN_B("current", "100\n")}},
+        /* What is over, or full. */
+        {1000, 0, {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "1000\n")}},
+        {1000, 0, {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "2000\n")}},
+        {0, 0, {CGROUP_B, IN_B("max", "0\n"), IN_B("current", "0\n")}},
+        /* What is cached of files does not count. */
+        {1000,
+         750,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "500\n"),
+          IN_B("stat", "anon 200\ninactive_file 100\nxactive_file 7\n"
+                       "active_file 150\nactive_file_x 9\n")}},
+        {1000,
+         1000,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "500\n"),
+          IN_B("stat", "inactive_file 501\n")}},
+        {1000,
+         500,
+         {CGROUP_B, IN_B("max", "1000\n"), IN_B("current", "500\n"),
+          IN_B("stat", "inactive_file\nactive_file x\nanon 1")}},
+        /* Numbers that are too large. */
+        {SIZE_MAX,
+         SIZE_MAX,
+         {CGROUP_B, IN_B("max", "99999999999999999999999\n"),
+          IN_B("current", "1\n")}},
+        {1000,
+         0,
+         {CGROUP_B, IN_B("max", "1000\n"),
+          IN_B("current", "18446744073709551616\n")}},
+        /* On the way up, and in a container. */
+        {2000,
+         100,
+         {CGROUP_B, IN_A("max", "2000\n"), IN_A("current", "1900\n"),
+          IN_B("max", "1000\n"), IN_B("current", "100\n")}},
+        {50,
+         40,
+         {{"/proc/self/cgroup", "0::/docker/0123\n"},
+          {"/sys/fs/cgroup/memory.max", "50\n"},
+          {"/sys/fs/cgroup/memory.current", "10\n"}}},
+        /* v1. */
+        {3000,
+         2500,
+         {{"/proc/self/cgroup", "4:cpu,memory:/x\n"},
+          IN_V1("limit_in_bytes", "3000\n"),
+          IN_V1("usage_in_bytes", "900\n"),
+          IN_V1("stat", "inactive_file 5\nactive_file 5\n"
+                        "total_inactive_file 300\ntotal_active_file 100\n")}},
+        {SIZE_MAX,
+         SIZE_MAX,
+         {{"/proc/self/cgroup", "4:memory:/x\n"},
+          IN_V1("limit_in_bytes", "9223372036854771712\n"),
+          IN_V1("usage_in_bytes", "900\n")}},
+        {SIZE_MAX,
+         SIZE_MAX,
+         {{"/proc/self/cgroup", "4:memor,memoryy:/x\n"},
+          IN_V1("limit_in_bytes", "3000\n"),
+          IN_V1("usage_in_bytes", "900\n")}},
+    };
+    (void)state;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        fake.files = cases[i].files;
+        errno = 77;
+        struct os_memory memory = os_cgroup_memory();
+        fake.files = NULL;
+        if (memory.limit != cases[i].limit || memory.room != cases[i].room) {
+            print_error("case %zu: %zu, %zu\n", i, memory.limit, memory.room);
+        }
+        assert_int_equal(memory.limit, cases[i].limit);
+        assert_int_equal(memory.room, cases[i].room);
+        assert_int_equal(errno, 77);
+    }
+}
+
+static void paths_of_cgroups_may_be_long(void **state)
+{
+    static char line[1200] = "0::/";
+    const struct fake_file files[] = {{"/proc/self/cgroup", line}, {0}};
+    (void)state;
+    memset(line + 4, 'x', sizeof line - 6);
+    line[sizeof line - 2] = '\n';
+    for (size_t length = sizeof line - 2; length > 400; length--) {
+        line[length] = '\n';
+        line[length + 1] = '\0';
+        fake.files = files;
+        struct os_memory memory = os_cgroup_memory();
+        fake.files = NULL;
+        assert_int_equal(memory.room, SIZE_MAX);
+    }
+}
+
+static void own_memory_is_that_of_no_file(void **state)
+{
+    const struct {
+        size_t pages;
+        struct fake_file files[2];
+    } cases[] = {
+        {70, {{"/proc/self/statm", "900 100 30 1 0 90 0\n"}}},
+        {0, {{"/proc/self/statm", "900 100 100 1 0 90 0\n"}}},
+        {0, {{"/proc/self/statm", "900 100 101 1 0 90 0\n"}}},
+        {0, {{"/proc/self/statm", "900 100"}}},
+        {0, {{"/proc/self/statm", ""}}},
+        {0, {{"", ""}}},
+    };
+    (void)state;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        fake.files = cases[i].files;
+        size_t bytes = os_own_memory();
+        fake.files = NULL;
+        assert_int_equal(bytes, cases[i].pages * page);
+    }
+    enum { MORE = 8 << 20 };
+    size_t before = os_own_memory();
+    char *memory = os_map(MORE);
+    assert_non_null(memory);
+    memset(memory, 1, MORE);
+    assert_in_range(os_own_memory(), before + MORE / 2, before + 2 * MORE);
+    assert_true(os_unmap(memory, MORE));
+}
+
 static void many_cpus_are_counted(void **state)
 {
     const struct fake_file none = {NULL, NULL};
@@ -629,6 +794,9 @@ int main(void)
             a_thread_that_is_pinned_still_has_the_cpus_of_its_process),
         cmocka_unit_test(cpus_are_limited_by_the_quota_of_the_cgroup),
         cmocka_unit_test(many_cpus_are_counted),
+        cmocka_unit_test(memory_is_limited_by_the_cgroup),
+        cmocka_unit_test(paths_of_cgroups_may_be_long),
+        cmocka_unit_test(own_memory_is_that_of_no_file),
         cmocka_unit_test(a_path_without_end_is_passed_over),
         cmocka_unit_test(address_space_is_limited_by_rlimit_as),
         cmocka_unit_test(random_bytes_are_the_kernels),

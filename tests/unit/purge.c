@@ -3,7 +3,7 @@
  * for the test that says so, threads cache nothing.
  */
 #define _GNU_SOURCE
-#include "purge.h"
+#include "../../src/purge.c"
 
 #include "unit.h"
 
@@ -286,6 +286,104 @@ static void caches_are_purged_too(void **state)
     child_must_succeed(purge_cached_blocks, NULL);
 }
 
+/* ---- memory is out ------------------------------------------------------- */
+
+/* New mappings are refused from here on, as by RLIMIT_AS. */
+static const struct faulty_plan no_more = {.kinds = FAULTY_MMAP,
+                                           .high = 1, /* anywhere */
+                                           .first = 1,
+                                           .how_many = FAULTY_FOR_EVER};
+
+static void ask_in_vain(void *unused)
+{
+    struct owner here;
+    (void)unused;
+    allocate_and_free(&here);
+    alloc_free(here.kept);
+    size_t before = committed(&here);
+    MUST(before > (size_t)BLOCK * BLOCKS);
+    faulty_use(&no_more);
+    /* More than there is would not be had by giving it back. */
+    MUST(alloc_malloc((size_t)1 << 40) == NULL);
+    MUST(committed(&here) == before);
+    /* This might; but the kernel says no again. */
+    MUST(alloc_malloc(BLOCK * 5) != NULL); /* from the heap, after all */
+    MUST(committed(&here) < before);
+    faulty_use(NULL);
+    MUST(all_is_sound());
+}
+
+static void before_memory_is_out_all_goes_back(void **state)
+{
+    (void)state;
+    child_must_succeed(ask_in_vain, NULL);
+}
+
+static void purge_twice_for_memory(void *unused)
+{
+    struct owner here;
+    (void)unused;
+    allocate_and_free(&here);
+    MUST(purge_for_memory(0));
+    /* Nothing was freed since. */
+    faulty_use(&no_more);
+    MUST(!purge_for_memory(0));
+    MUST(faulty_calls_counted() == 0);
+    faulty_use(NULL);
+    alloc_free(here.kept);
+    MUST(purge_for_memory(0));
+}
+
+static void it_does_so_once_for_what_was_freed(void **state)
+{
+    (void)state;
+    child_must_succeed(purge_twice_for_memory, NULL);
+}
+
+/* ---- fork ---------------------------------------------------------------- */
+
+static void hold_steps(void *unused)
+{
+    (void)unused;
+    purge_before_fork();
+}
+
+static void let_steps_go(void *unused)
+{
+    (void)unused;
+    purge_after_fork_in_parent();
+}
+
+static void go_on_without_it(void *unused)
+{
+    struct owner here;
+    (void)unused;
+    allocate_and_free(&here);
+    MUST(purge_step());
+    /* A step that is interrupted by a fork is not ended by it. */
+    MUST(lock_acquire(&purge.lock));
+    purge_after_fork_in_parent();
+    MUST(lock_is_mine(&purge.lock));
+    lock_release(&purge.lock);
+}
+
+/* One thread forks while another is about to: in the child, nobody who is there
+ * holds the lock. (Handlers of fork are at work here, too.) */
+static void the_fork_of_a_lost_thread_is_forgotten(void **state)
+{
+    struct actor other;
+    (void)state;
+    purge_leave_to_helper(true);
+    actor_start(&other);
+    actor_do(&other, hold_steps, NULL);
+    assert_false(purge_step());
+    child_must_succeed(go_on_without_it, NULL);
+    actor_do(&other, let_steps_go, NULL);
+    actor_end(&other);
+    assert_true(lock_try(&purge.lock));
+    lock_release(&purge.lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +393,9 @@ int main(void)
         cmocka_unit_test(freed_mappings_are_purged_too),
         cmocka_unit_test(without_free_memory_nothing_is_purged),
         cmocka_unit_test(what_the_kernel_does_not_take_is_not_counted),
+        cmocka_unit_test(before_memory_is_out_all_goes_back),
+        cmocka_unit_test(it_does_so_once_for_what_was_freed),
+        cmocka_unit_test(the_fork_of_a_lost_thread_is_forgotten),
     };
     option_set(OPTION_TCACHE_MAX, 0);
     tcache_set_limits();
