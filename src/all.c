@@ -11,6 +11,7 @@
 #include "fatal.c"
 #include "lock.c"
 #include "bell.c"
+#include "stack.c"
 #include "options.c"
 #include "settings.c"
 

@@ -475,7 +475,7 @@ static bool free_into_cache(struct arena *arena, void *mem)
 static void free_elsewhere(void *mem)
 {
     if (guard_contains(mem)) {
-        guard_free(mem, (struct guard_call){0});
+        guard_free(mem, (struct call){0});
         return;
     }
     if (zero_contains(mem)) {

@@ -301,7 +301,7 @@ enum {
 #define DEFAULT_GUARD ((size_t)5000)
 
 /* What lies further apart are not the frames of one stack. */
-#define GUARD_FRAME_MAX ((size_t)1 << 20)
+#define STACK_FRAME_MAX ((size_t)1 << 20)
 
 /* The keys lie in a page of their own, and hooks in another. Kernels for
  * aarch64 that have larger ones leave them writable. */

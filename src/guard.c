@@ -83,25 +83,11 @@ bool guard_is_due(void)
 /* ---- who called ------------------------------------------------------------
  */
 
-/* Follows saved frame pointers where the program keeps them. What is no frame
- * is not followed: frames lie one above the other, not far apart, and may be
- * read. */
-static void note_callers(uintptr_t stack[GUARD_STACK_DEPTH],
-                         struct guard_call call)
+/* Ended by 0, or full. */
+static void note_callers(uintptr_t stack[GUARD_STACK_DEPTH], struct call call)
 {
-    memset(stack, 0, GUARD_STACK_DEPTH * sizeof stack[0]);
-    stack[0] = (uintptr_t)call.caller;
-    const uintptr_t *frame = call.frame;
-    for (int i = 1; frame != NULL && i < GUARD_STACK_DEPTH; i++) {
-        const uintptr_t *next = (const uintptr_t *)frame[0];
-        uintptr_t step = (uintptr_t)next - (uintptr_t)frame;
-        if (step == 0 || step > GUARD_FRAME_MAX || step % sizeof *next != 0 ||
-            !os_can_read(next) || !os_can_read(next + 1)) {
-            return;
-        }
-        stack[i] = next[1];
-        frame = next;
-    }
+    size_t count = stack_walk(stack, GUARD_STACK_DEPTH, call);
+    memset(stack + count, 0, (GUARD_STACK_DEPTH - count) * sizeof stack[0]);
 }
 
 static void tell_stack(const char *what,
@@ -211,7 +197,7 @@ static bool is_filled(const char *from, const char *to)
     return from == to;
 }
 
-void *guard_allocate(size_t size, struct guard_call call)
+void *guard_allocate(size_t size, struct call call)
 {
     size_t page_size = os_page_size();
     if (size == 0 || size > page_size || !make_pool()) {
@@ -267,7 +253,7 @@ size_t guard_usable_size(const void *mem, const char *where)
     return verified_slot(mem, where)->size;
 }
 
-void guard_free(void *mem, struct guard_call call)
+void guard_free(void *mem, struct call call)
 {
     struct guard_slot *slot = verified_slot(mem, where_free);
     char *page = page_of_slot(slot);

@@ -32,6 +32,7 @@
 
 #include "base.h"
 #include "describe.h"
+#include "stack.h"
 
 /* Where the pool begins; NULL before its first use. */
 extern char *guard_pool;
@@ -45,13 +46,6 @@ static inline bool guard_contains(const void *address)
            (uintptr_t)address - (uintptr_t)pool < guard_pool_size();
 }
 
-/* Where a call comes from: the address behind it, and the frame from which the
- * callers' frames may be found; NULL: not known. */
-struct guard_call {
-    const void *caller;
-    const void *frame;
-};
-
 /* Blocks pass by: called when caches are filled. */
 void guard_count(size_t blocks);
 
@@ -60,12 +54,12 @@ bool guard_is_due(void);
 
 /* A block of `size` bytes that reads as zero, or NULL: too large, no slot, no
  * memory. */
-void *guard_allocate(size_t size, struct guard_call call);
+void *guard_allocate(size_t size, struct call call);
 
 /* What follows wants guard_contains(mem), and ends the program unless a block
  * in use begins there; `where` is the function that the program called. */
 size_t guard_usable_size(const void *mem, const char *where);
-void guard_free(void *mem, struct guard_call call);
+void guard_free(void *mem, struct call call);
 
 /* Somebody has touched this address, which he must not: if it is one of the
  * pool's, says so and ends the program. */

@@ -61,10 +61,6 @@ static void *or_enomem(void *mem)
     return mem;
 }
 
-/* Where the function that uses it was called from. It is entered by jumps from
- * others that leave the caller's frame pointer alone. */
-#define CALL(from) ((struct guard_call){(from), __builtin_frame_address(0)})
-
 static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
@@ -72,7 +68,7 @@ static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
         return or_enomem(hooks_malloc(hooks, size, caller));
     }
     if (unlikely(guard_is_due())) {
-        void *mem = guard_allocate(size, CALL(caller));
+        void *mem = guard_allocate(size, CALL_FROM(caller));
         if (mem != NULL) {
             return mem;
         }
@@ -95,7 +91,7 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
         hooks_free(hooks, mem, caller);
         errno = saved;
     } else if (unlikely(guard_contains(mem))) {
-        guard_free(mem, CALL(caller));
+        guard_free(mem, CALL_FROM(caller));
     } else if (likely(mem != NULL)) {
         alloc_free_beyond_cache(mem);
     }
@@ -127,7 +123,7 @@ static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
         return mem != NULL ? memset(mem, 0, bytes) : or_enomem(NULL);
     }
     if (unlikely(guard_is_due())) {
-        void *mem = guard_allocate(bytes, CALL(caller));
+        void *mem = guard_allocate(bytes, CALL_FROM(caller));
         if (mem != NULL) {
             return mem;
         }

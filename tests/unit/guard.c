@@ -20,7 +20,7 @@ enum {
     ROUNDS = 3000,
 };
 
-static const struct guard_call nobody;
+static const struct call nobody;
 
 static void the_interval_is_kept_on_average(void **state)
 {
@@ -138,7 +138,7 @@ static void frames_that_lead_nowhere_are_not_followed(void **state)
         (uintptr_t)area - 64,
         (uintptr_t)area + page,
         (uintptr_t)area + page - 8,
-        (uintptr_t)area + 2 * GUARD_FRAME_MAX,
+        (uintptr_t)area + 2 * STACK_FRAME_MAX,
         UINTPTR_MAX - 7,
         0x4141414141414140,
     };
@@ -147,10 +147,10 @@ static void frames_that_lead_nowhere_are_not_followed(void **state)
         frame[1] = 1;
         frame[4] = nowhere[i];
         frame[5] = 2;
-        void *block = guard_allocate(
-            50, (struct guard_call){.caller = frame, .frame = frame});
+        void *block =
+            guard_allocate(50, (struct call){.caller = frame, .frame = frame});
         assert_non_null(block);
-        guard_free(block, (struct guard_call){.caller = frame, .frame = frame});
+        guard_free(block, (struct call){.caller = frame, .frame = frame});
     }
     assert_int_equal(munmap(area, page), 0);
 }
@@ -158,8 +158,8 @@ static void frames_that_lead_nowhere_are_not_followed(void **state)
 static void read_freed(void *stack)
 {
     void *block = guard_allocate(
-        50, (struct guard_call){.caller = (void *)0x1000, .frame = stack});
-    guard_free(block, (struct guard_call){.caller = (void *)0x2000});
+        50, (struct call){.caller = (void *)0x1000, .frame = stack});
+    guard_free(block, (struct call){.caller = (void *)0x2000});
     guard_report_fault(block);
 }
 
