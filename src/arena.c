@@ -1159,8 +1159,8 @@ bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size,
 }
 /* ---- emptying ---------------------------------------------------------- */
 
-/* Forgets all blocks and heaps. No thread's cache has blocks of this arena, and
- * nobody sends it any. */
+/* Forgets all blocks and heaps, but not what others have added up. No thread's
+ * cache has blocks of this arena, and nobody sends it any. */
 static void forget_everything(struct arena *arena)
 {
     ptm_assert(arena->runs.spares == 0 && arena->runs.count == 0);
@@ -1170,7 +1170,8 @@ static void forget_everything(struct arena *arena)
     arena->system_bytes = 0;
     arena->zero_from = NULL;
     arena->bins = (struct bins){.owner = arena->number};
-    arena->sweeps = (struct sweeps){.freed = arena->sweeps.freed};
+    arena->sweeps = (struct sweeps){.freed = arena->sweeps.freed,
+                                    .live_seen = arena->sweeps.live_seen};
 }
 
 /* What cannot be unmapped stays, as a heap without blocks. */

@@ -384,6 +384,37 @@ static void the_fork_of_a_lost_thread_is_forgotten(void **state)
     lock_release(&purge.lock);
 }
 
+/* ---- what is live -------------------------------------------------------- */
+
+static size_t live_after_a_pass(void)
+{
+    while (purge_step()) {
+    }
+    return purge.live;
+}
+
+/* What an arena of the program's had is not live when it has been emptied. */
+static void what_is_live_is_counted_once(void **state)
+{
+    (void)state;
+    void *kept = alloc_malloc(BLOCK);
+    alloc_free(alloc_malloc(BLOCK)); /* else nobody looks */
+    size_t before = live_after_a_pass();
+    assert_true(before >= BLOCK);
+    for (int i = 0; i < 10; i++) {
+        struct arena *arena = arenas_make_private(0);
+        assert_non_null(alloc_in_arena(arena, MALLOC_ALIGNMENT, 10 * BLOCK));
+        alloc_free(alloc_in_arena(arena, MALLOC_ALIGNMENT, BLOCK));
+        assert_true(live_after_a_pass() >= before + 10 * BLOCK);
+        MUST(arena_acquire(arena));
+        arena_empty(arena);
+        arena_release(arena);
+        arenas_retire_private(arena);
+    }
+    assert_true(live_after_a_pass() < before + 20 * BLOCK);
+    alloc_free(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +427,7 @@ int main(void)
         cmocka_unit_test(before_memory_is_out_all_goes_back),
         cmocka_unit_test(it_does_so_once_for_what_was_freed),
         cmocka_unit_test(the_fork_of_a_lost_thread_is_forgotten),
+        cmocka_unit_test(what_is_live_is_counted_once),
     };
     option_set(OPTION_TCACHE_MAX, 0);
     tcache_set_limits();
