@@ -367,13 +367,15 @@ struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries)
 
 /* ---- private arenas ----------------------------------------------------- */
 
+/* One that was lost in a fork meanwhile is of no use to anybody. */
 static struct arena *take_retired(void)
 {
     lock_set();
     struct arena *arena = set.retired;
-    if (arena != NULL) {
-        set.retired = arena->next_free;
+    while (arena != NULL && arena->is_abandoned) {
+        arena = arena->next_free;
     }
+    set.retired = arena != NULL ? arena->next_free : NULL;
     unlock_set();
     return arena;
 }

@@ -743,6 +743,48 @@ static void what_the_forking_thread_holds_is_not_lost(void **state)
     child_must_succeed(fork_while_holding, NULL);
 }
 
+static struct arena *retired;
+
+static void hold_retired(void *unused)
+{
+    (void)unused;
+    MUST(arena_acquire(retired));
+}
+
+static void release_retired(void *unused)
+{
+    (void)unused;
+    arena_release(retired);
+}
+
+static void get_another_instead(void)
+{
+    lock_note_fork();
+    arenas_after_fork();
+    MUST(retired->is_abandoned);
+    struct arena *arena = arenas_make_private(0);
+    MUST(arena != NULL && arena != retired && arena_acquire(arena));
+    arena_release(arena);
+}
+
+static void lose_a_retired_arena(void *unused)
+{
+    (void)unused;
+    retired = arenas_make_private(0);
+    arenas_retire_private(retired);
+    start(&players[0]);
+    actor_do(&players[0].actor, hold_retired, NULL);
+    in_fork(get_another_instead);
+    actor_do(&players[0].actor, release_retired, NULL);
+    MUST(arenas_make_private(0) == retired);
+}
+
+static void a_lost_arena_is_not_used_again(void **state)
+{
+    (void)state;
+    child_must_succeed(lose_a_retired_arena, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -765,6 +807,7 @@ int main(void)
         cmocka_unit_test(a_held_arena_is_lost_in_the_child),
         cmocka_unit_test(a_thread_may_lose_its_own_arena),
         cmocka_unit_test(what_the_forking_thread_holds_is_not_lost),
+        cmocka_unit_test(a_lost_arena_is_not_used_again),
     };
     return UNIT_RUN(tests);
 }
