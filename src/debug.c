@@ -9,8 +9,10 @@
 
 #include "arenas.h"
 #include "glibc_malloc.h"
+#include "guard.h"
 #include "options.h"
 #include "owner.h"
+#include "zero.h"
 
 void *memalign(size_t alignment, size_t size);
 
@@ -146,10 +148,21 @@ PTM_EXPORT void mcheck_check_all(void)
     }
 }
 
+/* A block of no bytes has no size by which it could be known. */
+static bool is_block(const void *mem)
+{
+    return ptm_malloc_size(mem) != 0 ||
+           (zero_contains(mem) && (uintptr_t)mem % MALLOC_ALIGNMENT == 0 &&
+            zero_is_live(mem));
+}
+
 /* Which of the two a block that is not the program's is. */
 static bool was_freed(const void *mem)
 {
     const struct chunk *chunk = mem2chunk(mem);
+    if (guard_contains(mem)) {
+        return guard_was_freed(mem);
+    }
     if (owner_of(mem) == 0 || !heap_contains(heap_for_ptr(mem), chunk)) {
         return false;
     }
@@ -166,7 +179,7 @@ PTM_EXPORT enum mcheck_status mprobe(void *mem)
     if (!mcheck_is_on) {
         return MCHECK_DISABLED;
     }
-    if (ptm_malloc_size(mem) != 0) {
+    if (is_block(mem)) {
         return MCHECK_OK;
     }
     enum mcheck_status status = was_freed(mem) ? MCHECK_FREE : MCHECK_HEAD;

@@ -231,15 +231,43 @@ static struct guard_slot *slot_at(const void *address)
     return page % 2 == 1 ? &guard_slots[page / 2] : NULL;
 }
 
+static bool slot_has(const struct guard_slot *slot, const void *mem,
+                     uint32_t state)
+{
+    return slot != NULL && slot_state(slot) == state && slot->mem == mem;
+}
+
+size_t guard_size_at(const void *mem)
+{
+    const struct guard_slot *slot = slot_at(mem);
+    return slot_has(slot, mem, SLOT_LIVE) ? slot->size : 0;
+}
+
+bool guard_was_freed(const void *mem)
+{
+    return slot_has(slot_at(mem), mem, SLOT_FREED);
+}
+
+int guard_visit(int (*visit)(void *mem, size_t size, void *data), void *data)
+{
+    int result = 0;
+    for (int i = 0; i < GUARD_SLOTS && result == 0; i++) {
+        const struct guard_slot *slot = &guard_slots[i];
+        if (slot_state(slot) == SLOT_LIVE) {
+            result = visit(slot->mem, slot->size, data);
+        }
+    }
+    return result;
+}
+
 /* The slot of a block that the program hands in to `where`. */
 static struct guard_slot *verified_slot(const void *mem, const char *where)
 {
     struct guard_slot *slot = slot_at(mem);
-    if (likely(slot != NULL && slot_state(slot) == SLOT_LIVE &&
-               slot->mem == mem)) {
+    if (likely(slot_has(slot, mem, SLOT_LIVE))) {
         return slot;
     }
-    if (slot != NULL && slot_state(slot) == SLOT_FREED && slot->mem == mem) {
+    if (slot_has(slot, mem, SLOT_FREED)) {
         die_of_slot(slot, where,
                     where == where_free ? "double free"
                                         : "use of a freed block");

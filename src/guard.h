@@ -56,6 +56,15 @@ bool guard_is_due(void);
  * memory. */
 void *guard_allocate(size_t size, struct call call);
 
+/* The size of the block in use that begins there, or 0; and whether one did
+ * that was freed since. Both want guard_contains(mem). */
+size_t guard_size_at(const void *mem);
+bool guard_was_freed(const void *mem);
+
+/* Calls `visit` for each block in use until one call returns something else
+ * than 0, and returns that, else 0. Nobody is kept from freeing one. */
+int guard_visit(int (*visit)(void *mem, size_t size, void *data), void *data);
+
 /* What follows wants guard_contains(mem), and ends the program unless a block
  * in use begins there; `where` is the function that the program called. */
 size_t guard_usable_size(const void *mem, const char *where);

@@ -1,8 +1,10 @@
 #include "visit.h"
 
 #include "arenas.h"
+#include "guard.h"
 #include "mapped.h"
 #include "owner.h"
+#include "zero.h"
 
 /* Whether a chunk, which lies in the heap, is a block of the program's. */
 static bool is_programs(const struct arena *arena, const struct heap *heap,
@@ -40,6 +42,9 @@ PTM_EXPORT size_t ptm_malloc_size(const void *memory)
     size_t size = 0;
     if ((uintptr_t)memory % MALLOC_ALIGNMENT != 0) {
         return 0;
+    }
+    if (guard_contains(memory)) {
+        return guard_size_at(memory);
     }
     if (number == 0 || !heap_contains(heap_for_ptr(memory), chunk)) {
         mapped_usable_size(chunk, &size);
@@ -118,6 +123,12 @@ PTM_EXPORT int ptm_visit(visitor *visit, void *data)
     for (unsigned number = 1; number <= arenas_count() && result == 0;
          number++) {
         result = visit_arena(arena_numbered(number), visit, data);
+    }
+    if (result == 0) {
+        result = guard_visit(visit, data);
+    }
+    if (result == 0) {
+        result = zero_visit(visit, data);
     }
     return result != 0 ? result : mapped_visit(visit, data);
 }

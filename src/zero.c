@@ -71,6 +71,28 @@ bool zero_is_live(const void *mem)
             1) != 0;
 }
 
+static int visit_word(size_t word,
+                      int (*visit)(void *mem, size_t size, void *data),
+                      void *data)
+{
+    uint64_t bits = __atomic_load_n(&zero_bits[word], __ATOMIC_RELAXED);
+    int result = 0;
+    for (; bits != 0 && result == 0; bits &= bits - 1) {
+        size_t index = word * WORD_BITS + lowest_bit(bits);
+        result = visit(zero_region + index * MALLOC_ALIGNMENT, 0, data);
+    }
+    return result;
+}
+
+int zero_visit(int (*visit)(void *mem, size_t size, void *data), void *data)
+{
+    int result = 0;
+    for (size_t word = 0; word < WORDS && result == 0; word++) {
+        result = visit_word(word, visit, data);
+    }
+    return result;
+}
+
 bool zero_free(void *mem)
 {
     size_t i = index_of(mem);

@@ -36,6 +36,10 @@ static inline bool zero_contains(const void *address)
 /* Whether a block of the region is in use. */
 bool zero_is_live(const void *mem);
 
+/* Calls `visit` for each block in use until one call returns something else
+ * than 0, and returns that, else 0. */
+int zero_visit(int (*visit)(void *mem, size_t size, void *data), void *data);
+
 /* False when it was not in use. */
 bool zero_free(void *mem);
 

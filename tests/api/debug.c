@@ -125,6 +125,12 @@ static void a_block_can_be_probed(void **state)
     assert_int_equal(mprobe(opaque(block)), MCHECK_FREE);
     assert_int_equal(told, MCHECK_FREE);
     assert_int_equal(times, 2);
+    void *empty = malloc(0);
+    assert_int_equal(mprobe(empty), MCHECK_OK);
+    assert_int_equal(mprobe((char *)empty + 8), MCHECK_HEAD);
+    free(empty);
+    assert_int_not_equal(mprobe(opaque(empty)), MCHECK_OK);
+    times = 2;
     mcheck_check_all();
     assert_int_equal(times, 2);
 }

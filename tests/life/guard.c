@@ -6,6 +6,7 @@
  * Runs with guard=2 and without caches, so that a guarded block is soon found.
  */
 #include <malloc.h>
+#include <mcheck.h>
 #include <signal.h>
 #include <stdint.h>
 
@@ -269,6 +270,32 @@ static void all_may_be_alive(void)
     }
 }
 
+static int count_block(void *memory, size_t size, void *wanted)
+{
+    const void **block = wanted;
+    if (memory == *block) {
+        MUST(size == SIZE);
+        *block = NULL;
+    }
+    return 0;
+}
+
+static void who_looks_at_blocks_sees_it(void)
+{
+    unsigned char *block = guarded_block();
+    const void *wanted = block;
+    MUST(mcheck(NULL) == 0);
+    MUST(mprobe(block) == MCHECK_OK);
+    MUST(ptm_malloc_size(block) == SIZE);
+    MUST(ptm_malloc_size(block + 16) == 0);
+    MUST(ptm_visit(count_block, &wanted) == 0 && wanted == NULL);
+    free(block);
+    wanted = block;
+    MUST(mprobe(block) == MCHECK_FREE);
+    MUST(ptm_malloc_size(block) == 0);
+    MUST(ptm_visit(count_block, &wanted) == 0 && wanted == block);
+}
+
 int main(void)
 {
     trial_watch();
@@ -276,6 +303,7 @@ int main(void)
     trial_malloc_must_be_ptm();
     use_is_like_any_other();
     all_may_be_alive();
+    who_looks_at_blocks_sees_it();
     must_be_told(read_behind, "ptm: guard: access behind the block: ", 0);
     must_be_told(write_before, "ptm: guard: access before the block: ", 0);
     must_be_told(read_freed, "ptm: guard: use of a freed block: ", 1);
