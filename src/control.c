@@ -23,13 +23,20 @@ PTM_EXPORT int ptm_option_get(const char *key, size_t *value)
     return 0;
 }
 
+/* What blocks look like in hardened mode is so from the first one on. */
+static bool may_be_set(enum option option, size_t value)
+{
+    return value <= option_most(option) &&
+           (option != OPTION_HARDENED || value == option_get(option));
+}
+
 PTM_EXPORT int ptm_option_set(const char *key, size_t value)
 {
     enum option option = option_called(key);
     if (option == OPTION_COUNT) {
         return ENOENT;
     }
-    if (value > option_most(option)) {
+    if (!may_be_set(option, value)) {
         return EINVAL;
     }
     option_set(option, value);

@@ -78,6 +78,19 @@ static void what_is_not_known_is_refused(void **state)
     assert_int_equal(value_of("perturb"), 0);
 }
 
+/* Blocks that were made in the other mode would not be known. */
+static void hardened_mode_cannot_be_changed(void **state)
+{
+    (void)state;
+    char *block = opaque(malloc(5000));
+    size_t mode = value_of("hardened");
+    assert_int_equal(ptm_option_set("hardened", !mode), EINVAL);
+    assert_int_equal(ptm_option_set("hardened", mode), 0);
+    assert_int_equal(ptm_option_set("hardened", 2), EINVAL);
+    assert_int_equal(value_of("hardened"), mode);
+    free(block);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -89,6 +102,7 @@ int main(int argc, char **argv)
         api_test(a_value_that_is_set_can_be_got),
         api_test(a_value_that_is_set_takes_effect),
         api_test(what_is_not_known_is_refused),
+        api_test(hardened_mode_cannot_be_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
