@@ -591,6 +591,13 @@ static void *move_block(void *mem, size_t usable, size_t size)
     return moved;
 }
 
+/* The same, but a block that shrinks can stay. */
+static void *move_or_keep(void *mem, size_t usable, size_t size)
+{
+    void *moved = move_block(mem, usable, size);
+    return moved == NULL && size <= usable ? mem : moved;
+}
+
 /* A block that has become large enough for a mapping of its own moves there
  * once, and from then on grows by mremap. */
 static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
@@ -623,8 +630,7 @@ static void *realloc_object(const struct arena *arena, unsigned run_class,
     if (size <= usable && 2 * size > usable) {
         return mem;
     }
-    void *moved = move_block(mem, usable, size);
-    return moved == NULL && size <= usable ? mem : moved;
+    return move_or_keep(mem, usable, size);
 }
 
 /* A small block moves to another size of the cache; what it leaves behind is
@@ -651,7 +657,7 @@ static void *realloc_elsewhere(void *mem, size_t size)
         return move_block(mem, 0, size);
     }
     if (guard_contains(mem)) {
-        return move_block(mem, guard_usable_size(mem, where_realloc), size);
+        return move_or_keep(mem, guard_usable_size(mem, where_realloc), size);
     }
     verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
     if (mapped_resize(&chunk, size) == MAPPED_OK) {
@@ -677,7 +683,8 @@ void *alloc_realloc(void *mem, size_t size)
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
     if (is_hardened(arena)) {
-        return move_block(mem, harden_size(arena, chunk, where_realloc), size);
+        return move_or_keep(mem, harden_size(arena, chunk, where_realloc),
+                            size);
     }
     void *moved = resize_by_moving(arena, chunk, size);
     if (moved != NULL) {

@@ -14,6 +14,7 @@
 #include "arenas.h"
 #include "child.h"
 #include "faulty_syscall.h"
+#include "guard.h"
 #include "inspect.h"
 #include "lock.h"
 #include "mapped.h"
@@ -444,6 +445,42 @@ static void a_refused_mremap_is_no_end(void **state)
     alloc_free(moved);
 }
 
+static void use_up_all_memory(void)
+{
+    faulty_use(&no_memory);
+    for (size_t size = 100000; size > 0; size /= 2) {
+        while (alloc_malloc(size) != NULL) {
+        }
+    }
+}
+
+/* Both kinds move, as a rule, whenever they are resized. */
+static void shrink_without_memory(void *unused)
+{
+    (void)unused;
+    option_set(OPTION_HARDENED, 1);
+    tcache_set_limits();
+    char *alone = guard_allocate(900, (struct call){0});
+    char *hardened = alloc_malloc(1000);
+    MUST(guard_contains(alone));
+    fill(alone, 900, 1);
+    fill(hardened, 1000, 2);
+    use_up_all_memory();
+    MUST(alloc_realloc(alone, 800) == alone);
+    MUST(alloc_realloc(hardened, 800) == hardened);
+    MUST(alloc_realloc(alone, 2000) == NULL);
+    MUST(alloc_realloc(hardened, 2000) == NULL);
+    MUST(holds(alone, 900, 1) && holds(hardened, 1000, 2));
+    alloc_free(alone);
+    alloc_free(hardened);
+}
+
+static void what_shrinks_needs_no_memory(void **state)
+{
+    (void)state;
+    child_must_succeed(shrink_without_memory, NULL);
+}
+
 /* ---- threads and fork --------------------------------------------------- */
 
 static void allocate_once(void *unused)
@@ -618,6 +655,7 @@ int main(void)
         alloc_test(a_growing_block_is_mapped_once),
         alloc_test(a_block_shrinks_and_grows_in_place),
         alloc_test(a_refused_mremap_is_no_end),
+        alloc_test(what_shrinks_needs_no_memory),
         alloc_test(crimes_are_told),
     };
     option_set(OPTION_TCACHE_MAX, 0);
