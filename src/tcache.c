@@ -57,8 +57,8 @@ struct run_shape tcache_shapes[256] = RUN_SHAPES;
 
 static bool is_bypassed;
 
-/* What the slots of all caches can hold, and may, in bytes. Hints, but for the
- * sum of what was added and taken away: all relaxed. */
+/* What the slots of all caches can hold, and may, in bytes. Hints: all
+ * relaxed. */
 static struct {
     size_t bytes;
     size_t most;
@@ -67,6 +67,19 @@ static struct {
 size_t tcache_all_bytes(void)
 {
     return __atomic_load_n(&all_caches.bytes, __ATOMIC_RELAXED);
+}
+
+/* In a child of fork the sum begins anew, perhaps after handlers of others have
+ * made threads: so it may be too small for a while, but not less than none. */
+static void count_in_all_caches(size_t more, size_t less)
+{
+    size_t before = tcache_all_bytes();
+    size_t now;
+    do {
+        now = before + more;
+        now -= min_size(now, less);
+    } while (!__atomic_compare_exchange_n(&all_caches.bytes, &before, now, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
 void tcache_note_live(size_t live)
@@ -170,9 +183,7 @@ static void set_capacity(struct tcache *cache, unsigned size_class,
     uint32_t size = (uint32_t)class_size(size_class);
     unsigned before = cache->capacity[size_class];
     cache->capacity_bytes += capacity * size - before * size;
-    __atomic_fetch_add(&all_caches.bytes,
-                       (size_t)capacity * size - (size_t)before * size,
-                       __ATOMIC_RELAXED);
+    count_in_all_caches((size_t)capacity * size, (size_t)before * size);
     cache->capacity[size_class] = (uint8_t)capacity;
     blocks_of(cache, size_class)[before] = NULL;
     blocks_of(cache, size_class)[capacity] = TCACHE_END;
@@ -847,8 +858,7 @@ void tcache_destroy(void)
     if (!is_none(cache)) {
         tcache_flush();
         use_cache(&tcache_none);
-        __atomic_fetch_sub(&all_caches.bytes, cache->capacity_bytes,
-                           __ATOMIC_RELAXED);
+        count_in_all_caches(0, cache->capacity_bytes);
         unlist_cache(cache);
         if (!keep_spare_cache(cache)) {
             os_unmap_fenced(cache, CACHE_MAP_SIZE);

@@ -833,6 +833,35 @@ static void a_cache_moves_with_its_thread(void **state)
     child_must_succeed(be_driven_out, NULL);
 }
 
+static void use_a_cache(void *unused)
+{
+    (void)unused;
+    for (size_t size = 1; size < 5000; size += 100) {
+        alloc_free(alloc_malloc(size));
+    }
+    MUST(has_cache());
+}
+
+/* As a handler of fork may that runs before ours: the thread is not in the sum
+ * that begins after it. */
+static void end_uncounted(void *unused)
+{
+    struct actor thread;
+    (void)unused;
+    actor_start(&thread);
+    actor_do(&thread, use_a_cache, NULL);
+    tcache_after_fork();
+    size_t without_it = tcache_all_bytes();
+    actor_end(&thread);
+    MUST(tcache_all_bytes() <= without_it);
+}
+
+static void the_sum_of_all_caches_is_never_below_zero(void **state)
+{
+    (void)state;
+    child_must_succeed(end_uncounted, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -856,6 +885,7 @@ int main(void)
         cmocka_unit_test(a_thread_takes_nothing_with_it),
         cmocka_unit_test(a_cache_moves_with_its_thread),
         cmocka_unit_test(a_cached_block_is_not_freed_again),
+        cmocka_unit_test(the_sum_of_all_caches_is_never_below_zero),
     };
     return UNIT_RUN(tests);
 }
