@@ -835,14 +835,19 @@ bool arena_free_depot(struct arena *arena, size_t most)
     return any;
 }
 
-/* Twice as many go as may have come just now: as live bytes fall, the depot
- * must fall with them. */
-static void keep_depot_small(struct arena *arena)
+/* Twice as many bytes go as have come just now: as live bytes fall, the depot
+ * must fall with them, but no call is to pay for many that came before. */
+static void keep_depot_small(struct arena *arena, size_t came)
 {
+    const struct depot *depot = &arena->depot;
     size_t most =
         max_size(DEPOT_BYTES, arena_live_bytes(arena) / DEPOT_LIVE_SHARE);
-    if (unlikely(arena->depot.bytes > most)) {
-        arena_free_depot(arena, 2 * SLOW_STEP);
+    size_t until =
+        max_size(most, depot->bytes - min_size(depot->bytes, 2 * came));
+    for (size_t freed = 0;
+         unlikely(depot->bytes > until) && freed < 2 * SLOW_STEP;
+         freed += DEPOT_STEP) {
+        arena_free_depot(arena, DEPOT_STEP);
     }
 }
 
@@ -872,7 +877,7 @@ void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
                 size_t count)
 {
     store(arena, size_class, mems, count);
-    keep_depot_small(arena);
+    keep_depot_small(arena, count * class_size(size_class));
 }
 
 static void count_arrivals(struct arena *arena, size_t count)
@@ -908,6 +913,7 @@ static bool sort_some_arrivals(struct arena *arena)
     if (parcel == NULL) {
         return false;
     }
+    size_t came = 0;
     for (int i = 0; i < SLOW_STEP && parcel->count > 0; i++) {
         uint64_t entry = parcel->entries[--parcel->count];
         void *mem = entry_mem(entry);
@@ -916,11 +922,12 @@ static bool sort_some_arrivals(struct arena *arena)
             !depot_put(&arena->depot, size_class, mem)) {
             store(arena, size_class, &mem, 1);
         }
+        came += class_size(size_class);
     }
     if (parcel->count == 0) {
         drop_first_arrival(arena);
     }
-    keep_depot_small(arena);
+    keep_depot_small(arena, came);
     return true;
 }
 
@@ -1073,6 +1080,7 @@ static size_t take_chunks(struct arena *arena, unsigned size_class, void **mems,
     size_t size = class_size(size_class);
     size_t taken = 0;
     const char *zero_from = NULL;
+    most = min_size(most, max_size(TAKE_NEW_BYTES / size, 1));
     while (taken < most) {
         struct chunk *chunk = take_many(arena, size, most - taken);
         if (chunk == NULL) {

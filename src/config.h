@@ -105,6 +105,9 @@ enum {
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
 
+    /* Blocks of the depot that are freed between two looks at what is left. */
+    DEPOT_STEP = 8,
+
     /* Outboxes of a thread; the owner's number picks one. */
     OUTBOXES = 4,
 
@@ -262,6 +265,10 @@ enum {
  * share of what it has in use. */
 #define DEPOT_BYTES      ((size_t)128 << 10)
 #define DEPOT_LIVE_SHARE 16
+
+/* Chunks that are made ahead for a cache come to this at most: each is a page
+ * to touch, if it is large, in the one call that makes them. */
+#define TAKE_NEW_BYTES ((size_t)16 << 10)
 
 /* Metadata of an arena is mapped by so much at a time. */
 #define METADATA_STEP ((size_t)64 << 10)
