@@ -182,16 +182,33 @@ static void a_destroyed_object_in_the_depot_is_found(void **state)
     assert_damage_is_found(mark, *mark + 16);
 }
 
+static bool follows(const char *block, void *below)
+{
+    return block == (char *)below + malloc_usable_size(below) + 8;
+}
+
+/* Of blocks that have been allocated one after the other, the first that has
+ * neighbours on both sides. */
+static int first_between(void)
+{
+    int i = 1;
+    while (!follows(many[i], many[i - 1]) || !follows(many[i + 1], many[i])) {
+        assert_true(++i < MANY - 1);
+    }
+    return i;
+}
+
 static void a_destroyed_free_chunk_is_found(void **state)
 {
     (void)state;
     settle();
-    char *below = malloc(HEAP_BLOCK);
-    uint64_t *block = malloc(HEAP_BLOCK);
-    void *above = malloc(HEAP_BLOCK);
-    assert_ptr_equal(block, below + malloc_usable_size(below) + 8);
+    allocate_many(HEAP_BLOCK);
+    int between = first_between();
+    uint64_t *block = many[between];
+    void *above = many[between + 1];
     uint64_t *footer = word_before(above) - 1;
     free(block);
+    many[between] = NULL;
     settle();
     block = opaque(block);
     assert_damage_is_found(word_before(block), *word_before(block) - 16);
@@ -200,8 +217,7 @@ static void a_destroyed_free_chunk_is_found(void **state)
     assert_damage_is_found(&block[0], block[0] ^ 16);
     assert_damage_is_found(&block[1], block[1] ^ 16);
     assert_damage_is_found(word_before(above), *word_before(above) ^ 1);
-    free(below);
-    free(above);
+    free_many();
 }
 
 static void a_destroyed_mapping_is_found(void **state)

@@ -46,8 +46,10 @@ bool attach_to_arena_where(is_wanted_function *is_wanted, unsigned patience);
 /* The same for any arena but the main one. */
 bool attach_to_another_arena(unsigned patience);
 
-/* From now on the process may use one CPU: so it is contention alone that makes
- * arenas, not the coming of threads. False if the kernel refuses. */
+/* The process may use one CPU: so it is contention alone that makes arenas, not
+ * the coming of threads. As the allocator counts the CPUs at the start, the
+ * program is started anew, without arguments, if it may use more. False if the
+ * kernel refuses. */
 bool have_one_cpu(void);
 
 /* Enough for the slowest machine. */

@@ -523,6 +523,55 @@ static void new_blocks_come_cached(void **state)
     assert_true(own_is_sound());
 }
 
+/* Each is a page to touch. */
+static void few_large_ones_are_made_ahead(void **state)
+{
+    void *mems[8];
+    (void)state;
+    MUST(lock_acquire(&own.lock));
+    assert_int_equal(arena_take(&own, class_serving(4096), mems, 8),
+                     TAKE_NEW_BYTES / class_size(class_serving(4096)));
+    assert_int_equal(arena_take(&own, class_serving(100000), mems, 8), 1);
+    lock_release(&own.lock);
+    assert_true(own_is_sound());
+}
+
+enum {
+    BULK = 32 << 20,
+    KEPT = 1000,
+};
+
+/* Live bytes have fallen, and what the depot may hold with them: it is made
+ * smaller by the calls to come, none of which does all of it. */
+static void a_depot_that_has_too_much_falls_by_and_by(void **state)
+{
+    static void *mems[KEPT];
+    unsigned size_class = class_serving(512);
+    (void)state;
+    struct chunk *bulk = take(BULK);
+    MUST(lock_acquire(&own.lock));
+    for (size_t i = 0; i < KEPT; i++) {
+        MUST(arena_take(&own, size_class, &mems[i], 1) == 1);
+    }
+    for (size_t i = 0; i < KEPT; i++) {
+        arena_give(&own, size_class, &mems[i], 1);
+    }
+    assert_int_equal(own.depot.blocks, KEPT);
+    _int_free(&own, bulk);
+    size_t calls = 0, bytes;
+    do {
+        bytes = own.depot.bytes;
+        MUST(arena_take(&own, size_class, &mems[0], 1) == 1);
+        arena_give(&own, size_class, &mems[0], 1);
+        MUST(bytes - own.depot.bytes <= DEPOT_STEP * class_size(size_class));
+        calls++;
+    } while (own.depot.bytes < bytes);
+    lock_release(&own.lock);
+    assert_true(own.depot.bytes <= DEPOT_BYTES);
+    assert_true(calls > 1);
+    assert_true(own_is_sound());
+}
+
 /* ---- anything at all ---------------------------------------------------- */
 
 enum {
@@ -637,6 +686,8 @@ int main(void)
         arena_test(what_waits_is_taken_back_in_need),
         arena_test(arrivals_are_sorted_into_the_depot),
         arena_test(new_blocks_come_cached),
+        arena_test(few_large_ones_are_made_ahead),
+        arena_test(a_depot_that_has_too_much_falls_by_and_by),
         arena_test(random_steps_keep_blocks_and_arena_whole),
     };
     return UNIT_RUN(tests);
