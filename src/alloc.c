@@ -352,11 +352,10 @@ void *alloc_in_arena(struct arena *arena, size_t alignment, size_t size)
     return mem;
 }
 
-/* A block for what is in `mem` and is to move: in the same private arena, or
- * anywhere. */
-static void *allocate_for_move(const void *mem, size_t size)
+/* A block for what is to move out of an arena (NULL: from elsewhere): in the
+ * same one if that is private, or anywhere. */
+static void *allocate_for_move(struct arena *arena, size_t size)
 {
-    struct arena *arena = arena_of(mem);
     return unlikely(arena != NULL && arena->is_private)
                ? alloc_in_arena(arena, MALLOC_ALIGNMENT, size)
                : alloc_malloc(size);
@@ -577,12 +576,13 @@ static size_t with_slack(size_t usable, size_t size)
 }
 
 /* NULL: out of memory, and the block is as it was. */
-static void *move_block(void *mem, size_t usable, size_t size)
+static void *move_block(struct arena *arena, void *mem, size_t usable,
+                        size_t size)
 {
     size_t wanted = with_slack(usable, size);
-    void *moved = allocate_for_move(mem, wanted);
+    void *moved = allocate_for_move(arena, wanted);
     if (unlikely(moved == NULL) && wanted > size) {
-        moved = allocate_for_move(mem, size);
+        moved = allocate_for_move(arena, size);
     }
     if (moved != NULL) {
         memcpy(moved, mem, min_size(usable, size));
@@ -592,9 +592,10 @@ static void *move_block(void *mem, size_t usable, size_t size)
 }
 
 /* The same, but a block that shrinks can stay. */
-static void *move_or_keep(void *mem, size_t usable, size_t size)
+static void *move_or_keep(struct arena *arena, void *mem, size_t usable,
+                          size_t size)
 {
-    void *moved = move_block(mem, usable, size);
+    void *moved = move_block(arena, mem, usable, size);
     return moved == NULL && size <= usable ? mem : moved;
 }
 
@@ -622,21 +623,21 @@ static bool resize_in_arena(struct arena *arena, struct chunk *chunk,
 }
 
 /* Not too small, nor much too large. */
-static void *realloc_object(const struct arena *arena, unsigned run_class,
-                            void *mem, size_t size)
+static void *realloc_object(struct arena *arena, unsigned run_class, void *mem,
+                            size_t size)
 {
     object_verify(arena, run_class, mem, where_realloc);
     size_t usable = class_size(run_class);
     if (size <= usable && 2 * size > usable) {
         return mem;
     }
-    return move_or_keep(mem, usable, size);
+    return move_or_keep(arena, mem, usable, size);
 }
 
 /* A small block moves to another size of the cache; what it leaves behind is
  * whole. NULL, and nothing has happened: not small, not sound, or no memory,
  * on which a block that shrinks must not depend. */
-static void *resize_by_moving(const struct arena *arena, struct chunk *chunk,
+static void *resize_by_moving(struct arena *arena, struct chunk *chunk,
                               size_t size)
 {
     size_t usable = usable_size_of(chunk_size(chunk));
@@ -645,7 +646,7 @@ static void *resize_by_moving(const struct arena *arena, struct chunk *chunk,
         !chunk_next_looks_sound(arena, chunk)) {
         return NULL;
     }
-    return move_block(chunk2mem(chunk), usable, size);
+    return move_block(arena, chunk2mem(chunk), usable, size);
 }
 
 static void *realloc_elsewhere(void *mem, size_t size)
@@ -654,10 +655,11 @@ static void *realloc_elsewhere(void *mem, size_t size)
     size_t usable = 0;
     if (zero_contains(mem)) {
         verify_zero(mem, zero_is_live(mem), where_realloc);
-        return move_block(mem, 0, size);
+        return move_block(NULL, mem, 0, size);
     }
     if (guard_contains(mem)) {
-        return move_or_keep(mem, guard_usable_size(mem, where_realloc), size);
+        return move_or_keep(NULL, mem, guard_usable_size(mem, where_realloc),
+                            size);
     }
     verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
     if (mapped_resize(&chunk, size) == MAPPED_OK) {
@@ -666,7 +668,7 @@ static void *realloc_elsewhere(void *mem, size_t size)
     }
     /* A block that shrinks can stay; one that grows may find room in an
      * arena. */
-    return size <= usable ? mem : move_block(mem, usable, size);
+    return size <= usable ? mem : move_block(NULL, mem, usable, size);
 }
 
 void *alloc_realloc(void *mem, size_t size)
@@ -683,8 +685,8 @@ void *alloc_realloc(void *mem, size_t size)
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
     if (is_hardened(arena)) {
-        return move_or_keep(mem, harden_size(arena, chunk, where_realloc),
-                            size);
+        return move_or_keep(
+            arena, mem, harden_size(arena, chunk, where_realloc), size);
     }
     void *moved = resize_by_moving(arena, chunk, size);
     if (moved != NULL) {
@@ -693,5 +695,5 @@ void *alloc_realloc(void *mem, size_t size)
     if (resize_in_arena(arena, chunk, size)) {
         return mem;
     }
-    return move_block(mem, usable_size_of(chunk_size(chunk)), size);
+    return move_block(arena, mem, usable_size_of(chunk_size(chunk)), size);
 }

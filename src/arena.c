@@ -64,24 +64,41 @@ _Noreturn PTM_COLD static void die_of_object(const struct arena *arena,
     });
 }
 
+static bool fits_its_heap(const struct arena *arena, const struct chunk *chunk,
+                          uint32_t low)
+{
+    const struct heap *heap = heap_for_ptr(chunk);
+    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
+    return low_is_plausible(low, arena->flags) &&
+           word_size(low) <= heap_committed(heap) - offset;
+}
+
+/* Of a chunk that is not as the program got it. */
+_Noreturn PTM_COLD static void die_of_unsound(const struct arena *arena,
+                                              const struct chunk *chunk,
+                                              const char *where)
+{
+    uint32_t low = chunk_low(chunk);
+    if (!fits_its_heap(arena, chunk, low)) {
+        die_of_word(arena, chunk, where);
+    }
+    if (chunk_is_cached(chunk)) {
+        die_of_freed(arena, chunk, where);
+    }
+    if (!chunk_is_sealed(chunk)) {
+        die_of_word(arena, chunk, where);
+    }
+    die_of_freed(arena, chunk, where);
+}
+
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
     uint32_t low = chunk_low(chunk);
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    if (unlikely(!low_is_plausible(low, arena->flags) ||
-                 word_size(low) > heap_committed(heap) - offset)) {
-        die_of_word(arena, chunk, where);
-    }
-    if (unlikely(chunk_is_cached(chunk))) {
-        die_of_freed(arena, chunk, where);
-    }
-    if (unlikely(!chunk_is_sealed(chunk))) {
-        die_of_word(arena, chunk, where);
-    }
-    if (unlikely(low & CHUNK_IS_FREE)) {
-        die_of_freed(arena, chunk, where);
+    if (unlikely(!fits_its_heap(arena, chunk, low) ||
+                 (low & CHUNK_IS_FREE) != 0 ||
+                 chunk_seal(chunk) != chunk_seal_in_use(chunk, low))) {
+        die_of_unsound(arena, chunk, where);
     }
 }
 
