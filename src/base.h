@@ -17,6 +17,10 @@
 #define PTM_INLINE   static inline __attribute__((always_inline))
 #define PTM_TLS      __thread __attribute__((tls_model("initial-exec")))
 
+/* For zeroed variables of which little is ever touched, and for those that have
+ * pages of their own: behind all others, which then share a page. */
+#define PTM_SPARSE __attribute__((section(".bss.sparse")))
+
 /* `name` is another name of the exported function `target`. */
 #define PTM_ALIAS(name, target)                                                \
     extern __typeof(target) name                                               \

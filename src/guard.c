@@ -26,7 +26,7 @@ struct guard_slot {
 
 char *guard_pool;
 
-static struct guard_slot guard_slots[GUARD_SLOTS];
+PTM_SPARSE static struct guard_slot guard_slots[GUARD_SLOTS];
 static uint32_t next_guard_slot;
 
 /* Blocks that have passed since the last one was picked, and how many will;

@@ -16,11 +16,11 @@ struct quarantine {
 };
 
 /* By the number of the arena, whose lock guards it. */
-static struct quarantine *quarantines[ARENAS_MAX + 1];
+PTM_SPARSE static struct quarantine *quarantines[ARENAS_MAX + 1];
 
 /* Where blocks without a canary may lie, by the number of the arena: written
  * before the mode is on. */
-static struct early {
+PTM_SPARSE static struct early {
     uintptr_t from, to;
 } early[ARENAS_MAX + 1];
 

@@ -6,7 +6,7 @@
 #include "os.h"
 #include "tcache.h"
 
-union hooks_page hooks_page __attribute__((aligned(HOOKS_PAGE)));
+PTM_SPARSE union hooks_page hooks_page __attribute__((aligned(HOOKS_PAGE)));
 
 static struct lock hooks_lock = LOCK_INITIAL(LOCK_RANK_START);
 

@@ -2,7 +2,7 @@
 
 #include "os.h"
 
-uint8_t heap_tag[OWNER_SLOTS];
+PTM_SPARSE uint8_t heap_tag[OWNER_SLOTS];
 
 /* Where huge pages are always on, one tag would cost 2 MiB. */
 void owner_prepare(void)

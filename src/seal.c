@@ -2,7 +2,7 @@
 
 #include "os.h"
 
-union seal_page seal_page __attribute__((aligned(KEYS_PAGE)));
+PTM_SPARSE union seal_page seal_page __attribute__((aligned(KEYS_PAGE)));
 
 /* A finaliser of the splitmix kind: every bit of the result depends on every
  * bit of the argument. */

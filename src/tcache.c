@@ -808,7 +808,7 @@ bool tcache_has_spares(void)
  * pointers. A thread takes a place that is empty, and empties it when it ends;
  * one that finds none is not listed. In the child of a fork those of the
  * threads that are gone stay, as their memory does. */
-static struct tcache *listed[CACHES_LISTED];
+PTM_SPARSE static struct tcache *listed[CACHES_LISTED];
 
 static void list_cache(struct tcache *cache)
 {

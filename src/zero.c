@@ -10,7 +10,7 @@ enum {
 
 char *zero_region;
 
-static uint64_t zero_bits[WORDS];
+PTM_SPARSE static uint64_t zero_bits[WORDS];
 static uint32_t hint; /* the word that had a clear bit last */
 
 /* The first part of the closed region. */
