@@ -50,12 +50,12 @@ struct heap {
     size_t committed; /* bytes from the heap's start; read without the lock */
     size_t touched;   /* bytes from the heap's start that may not be zero */
     struct run *runs; /* one for each 16 KiB; NULL: no run yet */
-    size_t unused[7]; /* fills a line */
+    struct pages pages;
+    size_t unused[6]; /* fills a line */
     /* The class of the run there, counted from 1, or 0, and RUN_WATCHED. Read
      * without the lock. */
     uint8_t page_class[HEAP_PAGES];
     uint8_t page_given[HEAP_PAGES]; /* enum heap_given */
-    struct pages pages;
 };
 
 #define HEAP_HEADER_SIZE sizeof(struct heap)
