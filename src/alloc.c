@@ -685,8 +685,8 @@ void *alloc_realloc(void *mem, size_t size)
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
     if (is_hardened(arena)) {
-        return move_or_keep(
-            arena, mem, harden_size(arena, chunk, where_realloc), size);
+        return move_or_keep(arena, mem,
+                            harden_size(arena, chunk, where_realloc), size);
     }
     void *moved = resize_by_moving(arena, chunk, size);
     if (moved != NULL) {

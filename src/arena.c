@@ -793,6 +793,13 @@ void arena_free_objects(struct arena *arena, unsigned size_class,
     }
 }
 
+void arena_end_watch(struct arena *arena, const void *mem)
+{
+    run_end_watch(heap_run_of(mem));
+    heap_note_given(heap_for_ptr(mem), mem);
+    note_bytes_freed(arena, RUN_QUARTER);
+}
+
 static size_t take_objects(struct arena *arena, unsigned size_class,
                            void **mems, size_t most)
 {

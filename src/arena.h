@@ -178,6 +178,10 @@ static inline void arena_note_demand(struct arena *arena, unsigned size_class)
 void object_verify(const struct arena *arena, unsigned size_class,
                    const void *mem, const char *where);
 
+/* The page of this object, which is with the program, is busy: it is WATCHED no
+ * longer, until a sweep finds it idle again. */
+void arena_end_watch(struct arena *arena, const void *mem);
+
 /* Ends the program if an object that is in a cache has lost its mark. */
 void object_verify_cached(const struct arena *arena, const void *mem);
 

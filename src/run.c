@@ -384,6 +384,11 @@ void run_note_refused(struct run *run, unsigned quarters)
     note_dirty(run, quarters);
 }
 
+void run_end_watch(struct run *run)
+{
+    note_dirty(run, ALL_QUARTERS);
+}
+
 static bool clean_quarters_are_free(const struct run *run)
 {
     for (unsigned quarter = 0; quarter < RUN_QUARTERS; quarter++) {

@@ -36,7 +36,9 @@
  * to the kernel (sweep.h); the marks in it are lost then. So the page is
  * WATCHED until no quarter is clean any more: who frees an object of it asks
  * for the bit as well, which takes longer. When an object is taken from a clean
- * quarter, the free ones that begin there are marked anew. The byte that says
+ * quarter, the free ones that begin there are marked anew; and those of a whole
+ * page, when so many of its objects were freed that it has proven to be busy,
+ * and the memory is worth less than the time. The byte that says
  * WATCHED is stored before marks are lost, and taken back when they are there
  * again. Who frees does not wait to see the one before the other: at the worst
  * an object that is freed twice in that very moment, by another thread, is told
@@ -295,6 +297,9 @@ void run_note_returned(struct run *run, unsigned quarters);
 
 /* It has refused them. */
 void run_note_refused(struct run *run, unsigned quarters);
+
+/* What is free in the page has memory and marks again: it is not WATCHED. */
+void run_end_watch(struct run *run);
 
 /* Whether a run's own figures fit together; for those who check everything. */
 bool run_is_sound(const struct run *run);

@@ -362,18 +362,37 @@ static unsigned class_of_low(uint32_t low)
 static bool takes_watched_object(size_t page_byte, const void *mem)
 {
     size_t number = page_byte & ~(size_t)RUN_WATCHED;
-    return number != page_byte && tcache_takes_object(number, mem) &&
+    return tcache_takes_object(number, mem) &&
            !run_has_free(heap_run_of(mem), (unsigned)number + CHUNK_CLASSES - 1,
                          mem);
+}
+
+/* An object of a WATCHED page, which is with the program, is freed. Of pages of
+ * which that happens often there are few, so this meets them soon. */
+static void count_watched(struct tcache *cache, struct arena *arena,
+                          const void *mem)
+{
+    if (++cache->watched < WATCH_PATIENCE) {
+        return;
+    }
+    cache->watched = 0;
+    if (lock_try(&arena->lock)) {
+        arena_end_watch(arena, mem);
+        arena_release(arena);
+    }
 }
 
 static bool send_object(struct outbox *box, unsigned owner, size_t page_byte,
                         void *mem)
 {
-    if ((!tcache_takes_object(page_byte, mem) &&
-         !takes_watched_object(page_byte, mem)) ||
+    bool is_watched = (page_byte & RUN_WATCHED) != 0;
+    if (!(is_watched ? takes_watched_object(page_byte, mem)
+                     : tcache_takes_object(page_byte, mem)) ||
         !open_outbox(box, owner)) {
         return false;
+    }
+    if (is_watched) {
+        count_watched(tcache_self(), arena_numbered(owner), mem);
     }
     size_t number = page_byte & ~(size_t)RUN_WATCHED;
     object_set_mark(mem);
@@ -702,10 +721,18 @@ static void add_block(struct tcache *cache, unsigned size_class, void *mem)
     set_count(cache, size_class, count + 1);
 }
 
+static bool page_is_watched(const void *mem)
+{
+    return (heap_page_byte(heap_for_ptr(mem), mem) & RUN_WATCHED) != 0;
+}
+
 void tcache_overflow(void *mem)
 {
     struct tcache *cache = tcache_self();
     unsigned size_class = block_class(mem);
+    if (class_is_run(size_class) && page_is_watched(mem)) {
+        count_watched(cache, arena_numbered(cache->owner), mem);
+    }
     block_take_back(mem, size_class);
     note_use(cache, size_class);
     if (has_slot(cache, size_class) || make_slot(cache, &size_class)) {

@@ -71,6 +71,7 @@ struct tcache {
     uint32_t capacity_limit;       /* ... and may, for now */
     unsigned hand;                 /* the class to take slots from next */
     unsigned slow_calls;           /* since outboxes were last sent */
+    unsigned watched;              /* objects of WATCHED pages freed, lately */
     struct outbox outboxes[OUTBOXES];
     uint32_t thread; /* the kernel's number of it, for who looks from outside */
 };

@@ -795,6 +795,25 @@ static void a_page_is_watched_until_it_is_dirty(void **state)
     }
 }
 
+/* Whatever was returned: all free objects are marked anew. */
+static void a_watch_can_be_ended(void **state)
+{
+    enum { CLASS = CHUNK_CLASSES + 4 };
+    (void)state;
+    struct run *run = begin(0, CLASS);
+    run_take(&set, CLASS, mems, MOST);
+    for (unsigned i = 1; i < run->objects; i++) {
+        assert_true(give(mems[i]));
+    }
+    return_quarters(run, 6);
+    assert_true(is_watched(run));
+    run_end_watch(run);
+    assert_false(is_watched(run));
+    must_be_marked(run);
+    assert_true(run_is_sound(run));
+    assert_int_equal(run_idle_quarters(run), 6);
+}
+
 /* Marks that were not lost are written again: nobody knows how far the kernel
  * has got. */
 static void what_was_refused_is_as_it_was(void **state)
@@ -1119,6 +1138,7 @@ int main(void)
         object_test(all_of_a_spare_is_idle_but_the_end_of_its_span),
         object_test(a_run_on_a_clean_page_is_watched),
         object_test(a_page_is_watched_until_it_is_dirty),
+        object_test(a_watch_can_be_ended),
         object_test(what_was_refused_is_as_it_was),
         object_test(neighbours_of_what_is_taken_are_marked),
         object_test(wrong_figures_are_unsound),

@@ -717,6 +717,90 @@ static void flush(void *unused)
     tcache_flush();
 }
 
+static bool is_watched(const void *mem)
+{
+    return (heap_page_byte(heap_for_ptr(mem), mem) & RUN_WATCHED) != 0;
+}
+
+/* Allocated and freed until the fast path takes it; how often. */
+static unsigned frees_until_taken(void *mem)
+{
+    unsigned frees = 0;
+    while (!tcache_free(mem)) {
+        MUST(is_watched(mem) && ++frees <= 2 * WATCH_PATIENCE);
+        alloc_free(mem);
+        MUST(is_cached(mem) && alloc_malloc(SIZE) == mem);
+    }
+    return frees;
+}
+
+static void be_busy_in_a_watched_page(void *unused)
+{
+    void *few[MANY];
+    struct actor holder;
+    (void)unused;
+    leave_a_few(few);
+    unsigned watched = frees_until_taken(few[0]);
+    MUST(watched == WATCH_PATIENCE && !is_watched(few[0]));
+    must_be_sound();
+    /* Who has to wait for the lock does not. */
+    actor_start(&holder);
+    actor_do(&holder, hold, &main_arena);
+    void *other = few[0];
+    for (size_t i = 1; !is_watched(other); i++) {
+        other = few[i];
+    }
+    for (unsigned i = 0; i < WATCH_PATIENCE; i++) {
+        alloc_free(other);
+        MUST(alloc_malloc(SIZE) == other && is_watched(other));
+    }
+    actor_do(&holder, release, &main_arena);
+    actor_end(&holder);
+    MUST(frees_until_taken(other) == WATCH_PATIENCE);
+    must_be_sound();
+    /* It may go back again when it is idle. */
+    size_t watched_page = heap_page_of(other);
+    MUST(heap_for_ptr(other)->page_given[watched_page] == GIVEN_LATELY);
+    purge_everything(0);
+    MUST(is_watched(other));
+    must_be_sound();
+}
+
+static void a_busy_page_is_not_watched(void **state)
+{
+    (void)state;
+    scene(be_busy_in_a_watched_page);
+}
+
+static void be_busy_from_afar(void *unused)
+{
+    static void *few[MANY + 1];
+    struct actor helper;
+    size_t freed = 0, ended = 0;
+    (void)unused;
+    start_in_arena_2(&helper);
+    while (ended == 0) {
+        size_t count = leave_a_few(few);
+        few[count] = NULL;
+        MUST(freed < WATCH_PATIENCE);
+        freed += count;
+        actor_do(&helper, free_all_of, few);
+        for (size_t i = 0; i < count; i++) {
+            MUST(block_run_class(few[i]) != 0);
+            ended += !is_watched(few[i]);
+        }
+        must_be_sound();
+    }
+    MUST(freed >= WATCH_PATIENCE);
+    actor_end(&helper);
+}
+
+static void a_page_that_is_busy_from_afar_is_not_watched(void **state)
+{
+    (void)state;
+    scene(be_busy_from_afar);
+}
+
 /* By a thread of another arena, which does not wait for the lock. */
 static void free_watched_remotely(void *unused)
 {
@@ -774,6 +858,8 @@ int main(void)
         cmocka_unit_test(objects_of_watched_pages_are_cached),
         cmocka_unit_test(objects_of_watched_pages_are_resized),
         cmocka_unit_test(objects_of_watched_pages_go_home),
+        cmocka_unit_test(a_busy_page_is_not_watched),
+        cmocka_unit_test(a_page_that_is_busy_from_afar_is_not_watched),
     };
     return UNIT_RUN(tests);
 }
