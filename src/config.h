@@ -269,8 +269,8 @@ enum {
 
 /* What an arena keeps in its depot without merging it: this, or the given
  * share of what it has in use. */
-#define DEPOT_BYTES      ((size_t)128 << 10)
-#define DEPOT_LIVE_SHARE 16
+#define DEPOT_BYTES      ((size_t)256 << 10)
+#define DEPOT_LIVE_SHARE 64
 
 /* Chunks that are made ahead for a cache come to this at most: each is a page
  * to touch, if it is large, in the one call that makes them. */
