@@ -18,7 +18,7 @@
  * side. When memory goes back to the kernel is for sweep.h to say.
  *
  * Small requests are served from runs (run.h) once there is some demand for
- * their size. These lie in spans: chunks of one to 16 pages of 16 KiB, at
+ * their size. These lie in spans: chunks of one to 64 pages of 16 KiB, at
  * multiples of that, CACHED as are the blocks that wait for caches. An arena
  * with many runs has large spans.
  *

@@ -3,6 +3,7 @@
 #include "os.h"
 
 uint32_t bell = BELL_AWAKE;
+bool bell_helper;
 
 PTM_COLD void bell_wake(void)
 {

@@ -26,6 +26,15 @@ enum bell_state {
 
 extern uint32_t bell;
 
+/* Whether there is a helper: what is left lying is given back in a while, even
+ * if the program calls nothing any more. A hint. */
+extern bool bell_helper;
+
+static inline bool bell_has_helper(void)
+{
+    return __atomic_load_n(&bell_helper, __ATOMIC_RELAXED);
+}
+
 void bell_wake(void);
 
 /* There is something to give back, now or in a while. Any thread, at any

@@ -97,10 +97,10 @@ enum {
     RUN_SPARES = 2,
     RUN_SPARE_SHARE = 16,
 
-    /* A new span has a page for so many runs that there are, but 16 at most:
-     * 256 KiB, of which one page of 4 KiB in 64 holds a header. */
+    /* A new span has a page for so many runs that there are, but 64 at most:
+     * 1 MiB, of which one page of 4 KiB in 256 holds a header. */
     RUN_SPAN_SHARE = 4,
-    RUN_SPAN_SHIFT = 4,
+    RUN_SPAN_SHIFT = 6,
 
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
@@ -216,6 +216,10 @@ enum {
  * much more than what was once live they and those in use may come to. */
 #define DEFAULT_MAPPED_CACHE ((size_t)128 << 20)
 #define RECENT_EXTRA_SHARE   2
+
+/* Where nobody comes by later, a program that calls nothing any more keeps
+ * them for ever: so it is little, until more has been missed. */
+#define RECENT_ALONE ((size_t)2 << 20)
 
 /* How long freed memory stays in case it is wanted again, in milliseconds: many
  * times what its faults would cost, and little to who looks at the process. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bell.h"
 #include "fatal.h"
 #include "limit.h"
 #include "lock.h"
@@ -357,6 +358,7 @@ static struct chunk *map_plain(size_t size, size_t *length, bool *is_zero)
     struct chunk *chunk = take_kept(*length, length);
     if (chunk == NULL) {
         mapping = recent_take(*length);
+        recent_note_miss(*length - mapping.length);
     }
     unlock_table();
     unmap_victims(&victims);
@@ -437,8 +439,11 @@ static size_t recent_limit(void)
 {
     size_t most = table.totals.max_bytes;
     most += most / RECENT_EXTRA_SHARE - table.totals.bytes;
-    return min_size(option_get(OPTION_MAPPED_CACHE),
-                    min_size(most, table.totals.max_bytes));
+    most = min_size(most, table.totals.max_bytes);
+    if (!bell_has_helper()) {
+        most = min_size(most, recent_allowance());
+    }
+    return min_size(option_get(OPTION_MAPPED_CACHE), most);
 }
 
 enum mapped_verdict mapped_free(struct chunk *chunk)

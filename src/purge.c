@@ -15,14 +15,13 @@
 /* Guarded by the lock but for what is said to be atomic. */
 static struct {
     struct lock lock;
-    unsigned arena;  /* to be looked at next; 0: no pass is under way */
-    bool is_shed;    /* its depot was made smaller in this pass */
-    uint64_t begun;  /* when it began, in milliseconds */
-    uint64_t due;    /* when the next one may; atomic */
-    size_t live;     /* bytes in all arenas, when they were last looked at */
-    size_t freed;    /* by all arenas, when memory was out last; atomic */
-    bool has_helper; /* atomic */
-    uint32_t forks;  /* under way in this process; atomic */
+    unsigned arena; /* to be looked at next; 0: no pass is under way */
+    bool is_shed;   /* its depot was made smaller in this pass */
+    uint64_t begun; /* when it began, in milliseconds */
+    uint64_t due;   /* when the next one may; atomic */
+    size_t live;    /* bytes in all arenas, when they were last looked at */
+    size_t freed;   /* by all arenas, when memory was out last; atomic */
+    uint32_t forks; /* under way in this process; atomic */
 } purge = {
     .lock = LOCK_INITIAL(LOCK_RANK_PURGE),
 };
@@ -256,7 +255,7 @@ uint64_t purge_interval(void)
 PTM_NOINLINE static void look_at_the_clock(void)
 {
     slow_calls = 0;
-    if (__atomic_load_n(&purge.has_helper, __ATOMIC_RELAXED) ||
+    if (bell_has_helper() ||
         os_milliseconds() < __atomic_load_n(&purge.due, __ATOMIC_RELAXED)) {
         return;
     }
@@ -275,7 +274,7 @@ void purge_tick(void)
 
 void purge_leave_to_helper(bool has_helper)
 {
-    __atomic_store_n(&purge.has_helper, has_helper, __ATOMIC_RELAXED);
+    __atomic_store_n(&bell_helper, has_helper, __ATOMIC_RELAXED);
 }
 
 /* From here on no step begins, and one that has begun is waited for: who has
@@ -289,8 +288,8 @@ void purge_leave_to_helper(bool has_helper)
 void purge_before_fork(void)
 {
     __atomic_add_fetch(&purge.forks, 1, __ATOMIC_RELAXED);
-    if (!__atomic_load_n(&purge.has_helper, __ATOMIC_RELAXED) ||
-        lock_ranks_held != 0 || lock_is_mine(&purge.lock)) {
+    if (!bell_has_helper() || lock_ranks_held != 0 ||
+        lock_is_mine(&purge.lock)) {
         return;
     }
     for (int i = 0; i < FORK_PATIENCE; i++) {

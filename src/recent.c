@@ -7,6 +7,9 @@
 static struct {
     size_t count;
     size_t bytes;
+    size_t earned;  /* what may be kept besides RECENT_ALONE */
+    size_t lost;    /* bytes that had to go, in short order ... */
+    uint64_t since; /* ... the last of them then, in milliseconds */
     struct {
         struct mapping mapping;
         uint64_t since; /* milliseconds */
@@ -29,6 +32,35 @@ static struct mapping take_at(size_t at)
     return mapping;
 }
 
+size_t recent_allowance(void)
+{
+    return RECENT_ALONE + recent.earned;
+}
+
+void recent_note_miss(size_t length)
+{
+    if (recent.lost == 0 ||
+        os_milliseconds() - recent.since > RETURN_TOO_SOON) {
+        recent.lost = 0;
+        return;
+    }
+    size_t missed = min_size(length, recent.lost);
+    recent.lost -= missed;
+    recent.earned = min_size(recent.earned + missed + missed / 4,
+                             option_get(OPTION_MAPPED_CACHE));
+}
+
+/* It had to go for want of room. */
+static void note_lost(size_t length)
+{
+    uint64_t now = os_milliseconds();
+    if (now - recent.since > RETURN_TOO_SOON) {
+        recent.lost = 0;
+    }
+    recent.lost += min_size(length, SIZE_MAX - recent.lost);
+    recent.since = now;
+}
+
 static void add_victim(struct victims *victims, struct mapping mapping)
 {
     victims->mappings[victims->count++] = mapping;
@@ -39,6 +71,7 @@ void recent_expire(struct victims *victims)
     uint64_t now = recent.count > 0 ? os_milliseconds() : 0;
     while (recent.count > 0 &&
            now - recent.kept[0].since > option_get(OPTION_DECAY)) {
+        recent.earned -= min_size(recent.earned, recent.kept[0].mapping.length);
         add_victim(victims, take_at(0));
     }
 }
@@ -67,17 +100,17 @@ static struct mapping merge_neighbours(struct mapping mapping)
 
 void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
 {
-    if (mapping.length > most) {
-        add_victim(victims, mapping);
-        return;
+    if (mapping.length <= most) {
+        mapping = merge_neighbours(mapping);
     }
-    mapping = merge_neighbours(mapping);
     if (mapping.length > most) {
+        note_lost(mapping.length);
         add_victim(victims, mapping);
         return;
     }
     while (recent.count == RECENT_MAPPINGS ||
            recent.bytes + mapping.length > most) {
+        note_lost(recent.kept[0].mapping.length);
         add_victim(victims, take_at(0));
     }
     recent.kept[recent.count].mapping = mapping;
@@ -146,6 +179,8 @@ void recent_forget(void)
 {
     set_kept_count(0);
     recent.bytes = 0;
+    recent.earned = 0;
+    recent.lost = 0;
 }
 
 const struct description recent_description[] = {

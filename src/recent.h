@@ -7,7 +7,8 @@
  *
  *   1. at most RECENT_MAPPINGS of them; in all no more bytes than
  *      `mapped_cache`, and no more than mappings once had live beyond what
- *      they have now, and half of it;
+ *      they have now, and half of it; without a helper, who comes by later, no
+ *      more than has been missed (see 6);
  *   2. none for longer than `decay`, seen from the next call that maps or
  *      unmaps, or from the next purge;
  *   3. a request takes the smallest that holds it, and leaves the rest of it;
@@ -15,7 +16,11 @@
  *      already;
  *   4. mappings that lie side by side become one, and one that grows takes
  *      what is kept right behind it;
- *   5. what has to go goes oldest first.
+ *   5. what has to go goes oldest first;
+ *   6. at first RECENT_ALONE bytes may be kept without a helper. A request that
+ *      has to be mapped, and would not, had what went within RETURN_TOO_SOON
+ *      been kept, allows so much more, and a quarter of it. What is kept, and
+ *      not used for a `decay`, allows so much less.
  *
  * There is no ratchet: what is kept is bounded in bytes and time, whatever the
  * sizes were.
@@ -52,6 +57,12 @@ struct mapping recent_take(size_t length);
 /* Takes `length` bytes that begin at `start`, if they are all kept: else false,
  * and nothing has happened. */
 bool recent_take_behind(const char *start, size_t length);
+
+/* What is allowed to be kept where there is no helper. */
+size_t recent_allowance(void);
+
+/* `length` bytes had to be mapped for a request. */
+void recent_note_miss(size_t length);
 
 /* Whether any is kept; a hint to who has no lock. */
 bool recent_has_any(void);

@@ -1,5 +1,6 @@
 #include "sweep.h"
 
+#include "bell.h"
 #include "fatal.h"
 #include "options.h"
 #include "os.h"
@@ -352,11 +353,11 @@ static void learn(struct sweeps *sweeps)
 
 /* Live bytes have risen since the last sweep: so they may do so again. How long
  * have they fallen from that peak? The clock is looked at only while there is
- * too much. */
+ * too much. Without a helper there may be nobody later. */
 static bool may_swing(struct sweeps *sweeps, size_t excess)
 {
     size_t risen = sweeps->live_high - sweeps->live_then;
-    if (risen <= option_get(OPTION_TRIM_THRESHOLD)) {
+    if (risen <= option_get(OPTION_TRIM_THRESHOLD) || !bell_has_helper()) {
         return false;
     }
     uint64_t now = os_milliseconds();

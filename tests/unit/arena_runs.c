@@ -16,7 +16,7 @@ enum {
     SMALL = CHUNK_CLASSES + 2, /* 48 bytes */
     LARGE = CLASS_COUNT - 1,   /* 1 KiB */
     PER_LARGE_RUN = 15,
-    MANY = 2000,
+    MANY = 6000,
 };
 
 static void *mems[MANY];
@@ -373,7 +373,7 @@ static const struct run *span_of(const void *mem)
 
 static void spans_grow_with_the_number_of_runs(void **state)
 {
-    enum { RUNS = 130 };
+    enum { RUNS = 6 * RUN_SPAN_MAX };
     (void)state;
     for (size_t count = 0; count < RUNS; count++) {
         size_t share = own.runs.count / RUN_SPAN_SHARE;
@@ -384,11 +384,8 @@ static void spans_grow_with_the_number_of_runs(void **state)
         if (is_new) {
             size_t pages = first->pages;
             assert_ptr_equal(run[0], first->start);
-            assert_int_equal(pages, share < 2    ? 1
-                                    : share < 4  ? 2
-                                    : share < 8  ? 4
-                                    : share < 16 ? 8
-                                                 : 16);
+            size_t due = share > 0 ? 1u << highest_bit(share) : 1;
+            assert_int_equal(pages, min_size(due, RUN_SPAN_MAX));
             assert_int_equal(own.runs.spares, pages - 1);
             assert_in_range(chunk_size(mem2chunk(first->start)),
                             pages * RUN_SIZE, pages * RUN_SIZE + 16);
@@ -406,10 +403,10 @@ static void spans_grow_with_the_number_of_runs(void **state)
     assert_true(own_is_empty());
 }
 
-/* So many that the next span is to have 16 pages. */
+/* So many that the next span is to be as large as any. */
 static void want_large_spans(void)
 {
-    enum { RUNS = 64 };
+    enum { RUNS = RUN_SPAN_SHARE * RUN_SPAN_MAX };
     void **next = mems + MANY - PER_LARGE_RUN;
     take_many_of(LARGE, mems, RUNS * PER_LARGE_RUN);
     while (own.runs.spares > 0) {
@@ -421,7 +418,7 @@ static void want_large_spans(void)
 /* Half as many pages, until there is room, before top is asked. */
 static void a_span_may_be_cut_from_a_smaller_chunk(void **state)
 {
-    static const unsigned pages[] = {16, 15, 9, 8, 7, 4, 3, 2, 1};
+    static const unsigned pages[] = {64, 63, 16, 15, 9, 8, 7, 4, 3, 2, 1};
     (void)state;
     for (size_t i = 0; i < count_of(pages); i++) {
         own_end(NULL);
@@ -479,6 +476,7 @@ static void a_large_span_that_is_refused_is_a_small_one(void **state)
     (void)state;
     want_large_spans();
     size_t count = own.runs.count;
+    take(arena_top_size(&own) + RUN_SIZE); /* it grows by more than that */
     while (arena_top_size(&own) >= 8 * RUN_SIZE) {
         take(RUN_SIZE);
     }

@@ -217,6 +217,74 @@ static void all_expire_when_asked_to(void **state)
     must_go(0, 0); /* their bytes are not counted any more */
 }
 
+/* ---- without a helper -----------------------------------------------------
+ */
+
+/* What was missed soon may be kept from then on. */
+static void what_is_missed_soon_is_allowed(void **state)
+{
+    (void)state;
+    assert_int_equal(recent_allowance(), RECENT_ALONE);
+    recent_note_miss(8 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE);
+    most = recent_allowance();
+    keep(0, 16 * MIB);
+    must_go(0, 1);
+    now += RETURN_TOO_SOON;
+    recent_note_miss(12 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 15 * MIB);
+    /* No more than was lost. */
+    recent_note_miss(12 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 20 * MIB);
+    recent_note_miss(12 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 20 * MIB);
+}
+
+static void what_is_missed_late_is_not(void **state)
+{
+    (void)state;
+    most = recent_allowance();
+    keep(0, 16 * MIB);
+    now += RETURN_TOO_SOON + 1;
+    recent_note_miss(16 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE);
+    /* That of long ago is not added to that of now. */
+    keep(0, 16 * MIB);
+    now += RETURN_TOO_SOON + 1;
+    keep(0, 4 * MIB);
+    recent_note_miss(16 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 5 * MIB);
+}
+
+static void what_had_to_go_for_others_is_missed_too(void **state)
+{
+    (void)state;
+    most = 4 * MIB;
+    keep(0, 3 * MIB);
+    keep(1, 4 * MIB);
+    must_go(0, 1);
+    recent_note_miss(4 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 15 * MIB / 4);
+}
+
+static void what_expires_is_allowed_no_more(void **state)
+{
+    (void)state;
+    most = 2 * MIB;
+    keep(0, 8 * MIB);
+    recent_note_miss(8 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 10 * MIB);
+    most = 32 * MIB;
+    keep(1, 4 * MIB);
+    now += DEFAULT_DECAY + 1;
+    recent_expire(&victims);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 6 * MIB);
+    keep(1, 20 * MIB);
+    now += DEFAULT_DECAY + 1;
+    recent_expire(&victims);
+    assert_int_equal(recent_allowance(), RECENT_ALONE);
+}
+
 /* ---- against a model: pages that are kept, and pages that are not ------- */
 
 enum {
@@ -302,6 +370,10 @@ int main(void)
         recent_test(too_large_a_mapping_is_not_kept),
         recent_test(the_old_expire),
         recent_test(all_expire_when_asked_to),
+        recent_test(what_is_missed_soon_is_allowed),
+        recent_test(what_is_missed_late_is_not),
+        recent_test(what_had_to_go_for_others_is_missed_too),
+        recent_test(what_expires_is_allowed_no_more),
         recent_test(random_steps_lose_nothing),
     };
     return UNIT_RUN(tests);

@@ -15,7 +15,7 @@
 #include "seal.h"
 
 enum {
-    RUNS = 20,
+    RUNS = RUN_SPAN_MAX + 4,
     ALL = (1 << RUN_QUARTERS) - 1,
     MOST = RUN_SIZE / MALLOC_ALIGNMENT,
 };

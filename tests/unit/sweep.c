@@ -8,6 +8,7 @@
 
 #include <sys/mman.h>
 
+#include "bell.h"
 #include "faulty_syscall.h"
 #include "rng.h"
 
@@ -716,6 +717,19 @@ static void a_quick_swing_is_not(void **state)
     }
 }
 
+/* Who would come by later? */
+static void without_a_helper_a_quick_swing_is_given_back(void **state)
+{
+    (void)state;
+    bell_helper = false;
+    assert_true(swing(1) <= KEPT);
+    /* But once. */
+    for (int i = 0; i < 5; i++) {
+        assert_true(swing(1) >= (SWING - 1) * CHUNK);
+    }
+    assert_true(own_is_sound());
+}
+
 /* So much of it that nobody waits. */
 static void a_quick_fall_of_very_much_is_given_back(void **state)
 {
@@ -766,6 +780,7 @@ static int begin_anew(void **state)
     page_size = 0;
     memset(objects, 0, sizeof objects);
     faulty_use(NULL);
+    bell_helper = true;
     return own_begin(state);
 }
 
@@ -804,6 +819,7 @@ int main(void)
         arena_test(objects_survive_all_sweeps),
         arena_test(one_peak_is_given_back),
         arena_test(a_quick_swing_is_not),
+        arena_test(without_a_helper_a_quick_swing_is_given_back),
         arena_test(a_quick_fall_of_very_much_is_given_back),
         arena_test(one_that_comes_again_soon_is_kept),
         arena_test(one_that_comes_again_late_is_not),
