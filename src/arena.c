@@ -694,6 +694,7 @@ static bool add_span(struct arena *arena)
         return false;
     }
     chunk_flip_cached(chunk);
+    heap_note_span(heap, heap_page_of(start) + pages);
     run_add_span(&arena->runs, heap_run_of(start),
                  &heap->page_class[heap_page_of(start)], start, pages);
     note_garbage(heap, start, pages);
@@ -732,6 +733,7 @@ static void free_spans(struct arena *arena, size_t keep)
         arena_verify_cached(arena, chunk);
         chunk_flip_cached(chunk);
         chunk_verify(arena, chunk, "heap");
+        heap_forget_span(heap_for_ptr(first->start));
         heap_forget_given(heap_for_ptr(first->start), first->start,
                           chunk_size(chunk) / RUN_SIZE);
         _int_free(arena, chunk);

@@ -151,6 +151,8 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
     heap->committed = committed;
     heap->touched = HEAP_HEADER_SIZE;
     heap->runs = NULL;
+    heap->spans = 0;
+    heap->runs_used = 0;
     __atomic_store_n(&places.next_place, (uintptr_t)heap - HEAP_MAX_SIZE,
                      __ATOMIC_RELAXED);
     if (__atomic_fetch_add(&places.count, 1, __ATOMIC_RELAXED) == 0) {
@@ -223,6 +225,14 @@ bool heap_prepare_runs(struct heap *heap)
         __atomic_store_n(&heap->runs, runs, __ATOMIC_RELAXED);
     }
     return heap->runs != NULL;
+}
+
+void heap_return_runs(struct heap *heap)
+{
+    if (heap->spans == 0 && heap->runs_used > 0 &&
+        os_purge(heap->runs, round_up(heap->runs_used, os_page_size()))) {
+        heap->runs_used = 0;
+    }
 }
 
 bool heap_destroy(struct heap *heap)

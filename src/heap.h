@@ -50,8 +50,10 @@ struct heap {
     size_t committed; /* bytes from the heap's start; read without the lock */
     size_t touched;   /* bytes from the heap's start that may not be zero */
     struct run *runs; /* one for each 16 KiB; NULL: no run yet */
+    size_t spans;     /* of runs, in it now */
+    size_t runs_used; /* bytes of the table that may not be zero */
     struct pages pages;
-    size_t unused[6]; /* fills a line */
+    size_t unused[4]; /* fills a line */
     /* The class of the run there, counted from 1, or 0, and RUN_WATCHED. Read
      * without the lock. */
     uint8_t page_class[HEAP_PAGES];
@@ -197,6 +199,22 @@ static inline struct run *heap_span_in(const struct chunk *chunk)
 
 /* Makes the table of runs, if it is not there; false when refused. */
 bool heap_prepare_runs(struct heap *heap);
+
+/* A span of runs, up to this page, is in the heap now; or one is so no more. */
+static inline void heap_note_span(struct heap *heap, size_t end_page)
+{
+    heap->spans++;
+    heap->runs_used = max_size(heap->runs_used, end_page * sizeof(struct run));
+}
+
+static inline void heap_forget_span(struct heap *heap)
+{
+    heap->spans--;
+}
+
+/* Gives the memory of the table back if there is no span. What is read there
+ * without the lock, of objects that are gone, is zero from then on. */
+void heap_return_runs(struct heap *heap);
 
 /* How many heaps there are in the process. */
 size_t heap_count(void);

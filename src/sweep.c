@@ -253,6 +253,7 @@ static void leave_heap(struct sweep *sweep, enum sweep_kind kind)
     if (kind == SWEEP_OLD) {
         pages_age(&heap->pages, round_up(heap->touched, PAGES_SIZE));
     }
+    heap_return_runs(heap);
     sweep->heap = heap->next;
     sweep->page = 0;
     sweep->place = 0;

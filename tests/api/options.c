@@ -248,7 +248,7 @@ static void without_options_the_defaults_hold(void **state)
     assert_int_equal(quiet_answer(NULL, "grows_far", NULL), 0);
     assert_int_equal(quiet_answer(NULL, "first_byte", NULL), 0x77);
     assert_in_range(quiet_answer(NULL, "arenas", NULL), 2, 99);
-    assert_int_equal(quiet_answer(NULL, "megabytes_kept", NULL), 3);
+    assert_int_equal(quiet_answer(NULL, "megabytes_kept", NULL) < 2, 1);
 }
 
 static void every_option_takes_effect(void **state)
@@ -263,9 +263,9 @@ static void every_option_takes_effect(void **state)
         quiet_answer("PTM_OPTIONS=arena_max=1", "arenas_if_limited", NULL), 1);
     assert_int_equal(
         quiet_answer("PTM_OPTIONS=top_pad=20000000", "grows_far", NULL), 1);
-    assert_int_equal(quiet_answer("PTM_OPTIONS=trim_threshold=1000000",
-                                  "megabytes_kept", NULL) < 2,
-                     1);
+    assert_int_equal(quiet_answer("PTM_OPTIONS=trim_threshold=8000000",
+                                  "megabytes_kept", NULL),
+                     3);
     assert_int_equal(quiet_answer("PTM_OPTIONS=perturb=90", "first_byte", NULL),
                      90 ^ 0xff);
 }
@@ -328,13 +328,13 @@ static void run_max_limits_what_runs_serve(void **state)
 static void mapped_cache_limits_what_is_kept(void **state)
 {
     (void)state;
-    assert_int_equal(quiet_answer("PTM_OPTIONS=", "is_kept", "3000000"), 1);
+    assert_int_equal(quiet_answer("PTM_OPTIONS=", "is_kept", "1500000"), 1);
     assert_int_equal(
-        quiet_answer("PTM_OPTIONS=mapped_cache=0", "is_kept", "3000000"), 0);
+        quiet_answer("PTM_OPTIONS=mapped_cache=0", "is_kept", "1500000"), 0);
     assert_int_equal(
-        quiet_answer("PTM_OPTIONS=mapped_cache=2m", "is_kept", "3000000"), 0);
+        quiet_answer("PTM_OPTIONS=mapped_cache=1m", "is_kept", "1500000"), 0);
     assert_int_equal(
-        quiet_answer("PTM_OPTIONS=mapped_cache=64m", "is_kept", "3000000"), 1);
+        quiet_answer("PTM_OPTIONS=mapped_cache=64m", "is_kept", "1500000"), 1);
 }
 
 /* Without caches nothing is rounded up to a class. */

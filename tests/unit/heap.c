@@ -548,6 +548,42 @@ static void every_page_remembers_what_was_given(void **state)
     assert_true(heap_destroy(heap));
 }
 
+/* Its memory goes back when no span is left; the table stays. */
+static void the_table_of_runs_goes_back_with_the_last_span(void **state)
+{
+    const struct faulty_plan refuse = {
+        .kinds = FAULTY_MADVISE, .first = 1, .how_many = 1};
+    (void)state;
+    struct heap *heap = create(page, page);
+    heap_return_runs(heap);
+    assert_true(heap_prepare_runs(heap));
+    struct run *runs = heap->runs;
+    for (unsigned i = 0; i < 300; i++) {
+        runs[i].pages = 1;
+    }
+    heap_note_span(heap, 300);
+    heap_note_span(heap, 200);
+    heap_return_runs(heap);
+    heap_forget_span(heap);
+    heap_return_runs(heap);
+    assert_int_equal(runs[0].pages, 1);
+    heap_forget_span(heap);
+    faulty_use(&refuse);
+    heap_return_runs(heap);
+    assert_int_equal(runs[0].pages, 1);
+    heap_return_runs(heap);
+    assert_int_equal(faulty_calls_counted(), 2);
+    for (unsigned i = 0; i < 300; i++) {
+        MUST(runs[i].pages == 0);
+    }
+    /* Once is enough. */
+    heap_return_runs(heap);
+    assert_int_equal(faulty_calls_counted(), 2);
+    faulty_use(NULL);
+    assert_ptr_equal(heap->runs, runs);
+    assert_true(heap_destroy(heap));
+}
+
 /* It is zero, one entry for each page, and there is one table. */
 static void a_heap_gets_a_table_of_runs(void **state)
 {
@@ -774,6 +810,7 @@ int main(void)
         heap_test(every_page_has_its_own_class),
         heap_test(every_page_remembers_what_was_given),
         heap_test(a_heap_gets_a_table_of_runs),
+        heap_test(the_table_of_runs_goes_back_with_the_last_span),
         heap_test(without_memory_there_is_no_table),
         heap_test(a_table_that_stays_does_not_keep_its_heap),
         heap_test(a_refused_end_keeps_the_table_of_runs),
