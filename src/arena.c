@@ -871,7 +871,8 @@ static void keep_depot_small(struct arena *arena, size_t came)
     size_t until =
         max_size(most, depot->bytes - min_size(depot->bytes, 2 * came));
     for (size_t freed = 0;
-         unlikely(depot->bytes > until) && freed < 2 * SLOW_STEP;
+         unlikely(depot->bytes > until || depot->blocks > DEPOT_BLOCKS) &&
+         freed < 2 * SLOW_STEP;
          freed += DEPOT_STEP) {
         arena_free_depot(arena, DEPOT_STEP);
     }

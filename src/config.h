@@ -280,6 +280,10 @@ enum {
  * to touch, if it is large, in the one call that makes them. */
 #define TAKE_NEW_BYTES ((size_t)16 << 10)
 
+/* ... and no more blocks than this, however small: their magazines, 8 bytes a
+ * block, are never given back. */
+#define DEPOT_BLOCKS ((size_t)16384)
+
 /* Metadata of an arena is mapped by so much at a time. */
 #define METADATA_STEP ((size_t)64 << 10)
 

@@ -371,6 +371,32 @@ static const struct run *span_of(const void *mem)
     return run_first_of_span(heap_run_of(mem));
 }
 
+/* A depot that may hold many bytes still holds no more than so many blocks. */
+static void a_depot_of_small_blocks_is_bounded(void **state)
+{
+    enum {
+        SMALL_ONES = 2 * DEPOT_BLOCKS,
+        LARGE_ONE = 32 << 20,
+        LIVE = 8 * LARGE_ONE,
+    };
+    void **smalls = calloc(SMALL_ONES, sizeof *smalls);
+    (void)state;
+    for (size_t live = 0; live < LIVE; live += LARGE_ONE) {
+        MUST(take(LARGE_ONE) != NULL);
+    }
+    take_many_of(SMALL, smalls, SMALL_ONES);
+    size_t most = 0;
+    for (size_t at = 0; at < SMALL_ONES; at += 32) {
+        give_class(SMALL, smalls + at, 32);
+        most = max_size(most, own.depot.blocks);
+    }
+    assert_true((size_t)SMALL_ONES * class_size(SMALL) <
+                LIVE / DEPOT_LIVE_SHARE);
+    assert_in_range(most, DEPOT_BLOCKS / 2, DEPOT_BLOCKS + 32);
+    MUST(own_is_sound());
+    free(smalls);
+}
+
 static void spans_grow_with_the_number_of_runs(void **state)
 {
     enum { RUNS = 6 * RUN_SPAN_MAX };
@@ -802,6 +828,7 @@ int main(void)
         runs_test(spares_are_used_up_before_memory_is),
         runs_test(an_empty_run_serves_another_class),
         runs_test(few_empty_spans_are_kept),
+        runs_test(a_depot_of_small_blocks_is_bounded),
         runs_test(spans_grow_with_the_number_of_runs),
         runs_test(a_span_may_be_cut_from_a_smaller_chunk),
         runs_test(a_span_leaves_the_rest_clean),
