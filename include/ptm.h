@@ -63,9 +63,9 @@ extern const char ptm_options[];
 /*
  * What the option of this name is set to, and setting it: the strongest of all
  * places, as mallopt. Most options take effect at once; what depends on the
- * number of CPUs or of arenas does for arenas to come, and `hardened` cannot be
- * changed any more. Both return 0; ENOENT when there is no such option; EINVAL
- * when it takes no such value.
+ * number of CPUs or of arenas does for arenas to come. Both return 0; ENOENT
+ * when there is no such option; EINVAL when it takes no such value; EPERM when
+ * it is fixed at the start: blocks of hardened mode are others.
  */
 int ptm_option_get(const char *key, size_t *value);
 int ptm_option_set(const char *key, size_t value);

@@ -15,8 +15,9 @@
 #include "options.c"
 #include "settings.c"
 
-/* floor 1: shape (also size.h, class.h, chunk.h) */
+/* floor 1: shape (also size.h, class.h, chunk.h, kind.h) */
 #include "seal.c"
+#include "draw.c"
 #include "owner.c"
 
 /* floor 2: indexes */
@@ -31,6 +32,7 @@
 #include "limit.c"
 #include "heap.c"
 #include "recent.c"
+#include "walled.c"
 #include "mapped.c"
 
 /* floor 4: arenas (also block.h, inbox.h) */

@@ -56,6 +56,9 @@ static void verify_mapping(enum mapped_verdict verdict, const void *mem,
     if (unlikely(verdict == MAPPED_UNKNOWN)) {
         die_of_pointer(mem, where, "not a block of malloc");
     }
+    if (unlikely(verdict == MAPPED_OVERRUN)) {
+        die_of_pointer(mem, where, "bytes after the block overwritten");
+    }
     if (unlikely(verdict == MAPPED_DESTROYED)) {
         fatal_crime(&(struct crime){
             .where = where,
@@ -151,6 +154,9 @@ static void *take_from(struct arena *arena, const struct request *request)
 {
     if (request->alignment > MALLOC_ALIGNMENT) {
         return take_aligned(arena, request);
+    }
+    if (harden_is_on() && harden_has_stock(request->chunk_size)) {
+        return harden_take(arena, request->chunk_size);
     }
     return request->is_cached && tcache_serves(arena)
                ? tcache_refill(arena, request->bytes)
@@ -306,11 +312,32 @@ static void *allocate_and_perturb(size_t alignment, size_t size)
     return mem;
 }
 
-/* What costs no lock: a block of no bytes, or one of the cache's that is a
+/* In hardened mode: a small block that the thread's own arena has, if its lock
+ * can be had. */
+static void *find_hardened(size_t size)
+{
+    size_t chunk_size = request_to_chunk_size(harden_request(size));
+    struct arena *arena = harden_has_stock(chunk_size) ? arena_get() : NULL;
+    if (arena == NULL) {
+        return NULL;
+    }
+    void *mem = harden_take(arena, chunk_size);
+    arena_release(arena);
+    if (likely(mem != NULL)) {
+        harden_mark(mem2chunk(mem), size);
+        perturb_fresh(mem, size);
+    }
+    return mem;
+}
+
+/* What costs little: a block of no bytes, or one of the cache's that is a
  * little larger. */
 static void *find_near(size_t size)
 {
-    return unlikely(size == 0) ? zero_allocate() : tcache_malloc_near(size);
+    if (unlikely(size == 0)) {
+        return zero_allocate();
+    }
+    return harden_is_on() ? find_hardened(size) : tcache_malloc_near(size);
 }
 
 void *alloc_malloc_beyond_cache(size_t size)
@@ -414,7 +441,7 @@ static bool is_hardened(const struct arena *arena)
 static void free_chunk(struct arena *arena, struct chunk *chunk)
 {
     if (is_hardened(arena)) {
-        harden_size(arena, chunk, where_free);
+        harden_size_of_mallocs(arena, chunk, where_free);
         harden_free(arena, chunk);
     } else {
         perturb_freed(chunk2mem(chunk), usable_size_of(chunk_size(chunk)));
@@ -447,6 +474,30 @@ static void free_in_arena(struct arena *arena, void *mem)
     purge_tick();
 }
 
+/* In hardened mode: a block of an arena whose lock is free. False is no
+ * verdict, and nothing has happened. */
+static bool free_hardened(void *mem)
+{
+    struct arena *arena = arena_of(mem);
+    if (arena == NULL || (uintptr_t)mem % MALLOC_ALIGNMENT != 0 ||
+        arena->is_private || block_run_class(mem) != 0 ||
+        !lock_try(&arena->lock)) {
+        return false;
+    }
+    struct chunk *chunk = mem2chunk(mem);
+    chunk_verify(arena, chunk, where_free);
+    harden_size_of_mallocs(arena, chunk, where_free);
+    bool has_more = harden_free(arena, chunk);
+    if (has_more) {
+        sweep_excess(arena);
+    }
+    arena_release(arena);
+    if (has_more) {
+        purge_tick();
+    }
+    return true;
+}
+
 /* Whether blocks like this are cached now. */
 static bool is_cached_kind(const void *mem)
 {
@@ -470,6 +521,19 @@ static bool free_into_cache(struct arena *arena, void *mem)
     return true;
 }
 
+/* A block of new's is for delete to free, which makes it malloc's first. */
+static void verify_kind_of_mapping(const void *mem, const char *where)
+{
+    struct mapped_block block;
+    if (likely(!kinds_are_told) ||
+        mapped_look(mem2chunk(mem), &block) != MAPPED_OK) {
+        return;
+    }
+    if (unlikely(block.kind != KIND_MALLOC)) {
+        harden_die_of_kind(mem, block.usable, block.kind, where);
+    }
+}
+
 /* What no arena has: a block of no bytes, a guarded one, or a mapping. */
 static void free_elsewhere(void *mem)
 {
@@ -480,6 +544,7 @@ static void free_elsewhere(void *mem)
     if (zero_contains(mem)) {
         verify_zero(mem, zero_free(mem), where_free);
     } else {
+        verify_kind_of_mapping(mem, where_free);
         verify_mapping(mapped_free(mem2chunk(mem)), mem, where_free);
         purge_tick();
     }
@@ -487,7 +552,7 @@ static void free_elsewhere(void *mem)
 
 void alloc_free_beyond_cache(void *mem)
 {
-    if (tcache_free_remote_slowly(mem)) {
+    if (harden_is_on() ? free_hardened(mem) : tcache_free_remote_slowly(mem)) {
         return;
     }
     if (unlikely(arenas_thread_is_new())) {
@@ -661,7 +726,11 @@ static void *realloc_elsewhere(void *mem, size_t size)
         return move_or_keep(NULL, mem, guard_usable_size(mem, where_realloc),
                             size);
     }
+    verify_kind_of_mapping(mem, where_realloc);
     verify_mapping(mapped_usable_size(chunk, &usable), mem, where_realloc);
+    if (harden_is_on()) {
+        return move_or_keep(NULL, mem, usable, size);
+    }
     if (mapped_resize(&chunk, size) == MAPPED_OK) {
         settle_growth();
         return chunk2mem(chunk);
@@ -685,8 +754,8 @@ void *alloc_realloc(void *mem, size_t size)
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
     if (is_hardened(arena)) {
-        return move_or_keep(arena, mem,
-                            harden_size(arena, chunk, where_realloc), size);
+        size_t had = harden_size_of_mallocs(arena, chunk, where_realloc);
+        return move_or_keep(arena, mem, had, size);
     }
     void *moved = resize_by_moving(arena, chunk, size);
     if (moved != NULL) {
@@ -696,4 +765,36 @@ void *alloc_realloc(void *mem, size_t size)
         return mem;
     }
     return move_block(arena, mem, usable_size_of(chunk_size(chunk)), size);
+}
+
+/* ---- kinds --------------------------------------------------------------- */
+
+static void change_kind_of_mapping(void *mem, enum block_kind from,
+                                   enum block_kind to, const char *where)
+{
+    struct mapped_block block;
+    if (mapped_look(mem2chunk(mem), &block) != MAPPED_OK) {
+        return;
+    }
+    if (unlikely(from != KIND_ANY && block.kind != from)) {
+        harden_die_of_kind(mem, block.usable, block.kind, where);
+    }
+    mapped_set_kind(mem2chunk(mem), to);
+}
+
+/* Blocks of runs, and of the program's own arenas, have none; nor have guarded
+ * ones, nor those of no bytes. What is no sound block is for free to find. */
+void kind_change(void *mem, enum block_kind from, enum block_kind to,
+                 const char *where)
+{
+    struct arena *arena = arena_of(mem);
+    if ((uintptr_t)mem % MALLOC_ALIGNMENT != 0) {
+        return;
+    }
+    if (arena == NULL) {
+        change_kind_of_mapping(mem, from, to, where);
+    } else if (is_hardened(arena) && block_run_class(mem) == 0 &&
+               chunk_looks_in_use(arena, mem2chunk(mem))) {
+        harden_change_kind(arena, mem2chunk(mem), from, to, where);
+    }
 }

@@ -64,8 +64,9 @@ _Noreturn PTM_COLD static void die_of_object(const struct arena *arena,
     });
 }
 
-static bool fits_its_heap(const struct arena *arena, const struct chunk *chunk,
-                          uint32_t low)
+/* Whether a chunk with this low half can be here in the arena. */
+static bool low_fits(const struct arena *arena, const struct chunk *chunk,
+                     uint32_t low)
 {
     const struct heap *heap = heap_for_ptr(chunk);
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
@@ -73,38 +74,40 @@ static bool fits_its_heap(const struct arena *arena, const struct chunk *chunk,
            word_size(low) <= heap_committed(heap) - offset;
 }
 
-/* Of a chunk that is not as the program got it. */
-_Noreturn PTM_COLD static void die_of_unsound(const struct arena *arena,
-                                              const struct chunk *chunk,
-                                              const char *where)
+bool chunk_looks_in_use(const struct arena *arena, const struct chunk *chunk)
 {
     uint32_t low = chunk_low(chunk);
-    if (!fits_its_heap(arena, chunk, low)) {
-        die_of_word(arena, chunk, where);
-    }
-    if (chunk_is_cached(chunk)) {
+    return !PTM_SEALED ||
+           (chunk_seal(chunk) == chunk_seal_in_use(chunk, low) &&
+            (low & CHUNK_IS_FREE) == 0 && low_fits(arena, chunk, low));
+}
+
+_Noreturn PTM_COLD static void die_of_state(const struct arena *arena,
+                                            const struct chunk *chunk,
+                                            const char *where)
+{
+    bool is_ours = low_fits(arena, chunk, chunk_low(chunk)) &&
+                   (chunk_is_cached(chunk) || chunk_is_sealed(chunk));
+    if (is_ours) {
         die_of_freed(arena, chunk, where);
     }
-    if (!chunk_is_sealed(chunk)) {
-        die_of_word(arena, chunk, where);
-    }
-    die_of_freed(arena, chunk, where);
+    die_of_word(arena, chunk, where);
 }
 
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
-    uint32_t low = chunk_low(chunk);
-    if (unlikely(!fits_its_heap(arena, chunk, low) ||
-                 (low & CHUNK_IS_FREE) != 0 ||
-                 chunk_seal(chunk) != chunk_seal_in_use(chunk, low))) {
-        die_of_unsound(arena, chunk, where);
+    if (unlikely(!chunk_looks_in_use(arena, chunk))) {
+        die_of_state(arena, chunk, where);
     }
 }
 
 void object_verify(const struct arena *arena, unsigned size_class,
                    const void *mem, const char *where)
 {
+    if (!PTM_SEALED) {
+        return;
+    }
     if (unlikely(!run_has_object_at(size_class, mem))) {
         die_of_object(arena, size_class, mem, where,
                       "not the start of a block");
@@ -119,6 +122,9 @@ void object_verify(const struct arena *arena, unsigned size_class,
 
 void object_verify_cached(const struct arena *arena, const void *mem)
 {
+    if (!PTM_SEALED) {
+        return;
+    }
     if (unlikely(!object_is_marked(mem))) {
         die_of_object(arena, block_run_class(mem), mem, "malloc()",
                       "block written to after its free");
@@ -132,6 +138,9 @@ void object_verify_cached(const struct arena *arena, const void *mem)
 static bool next_header_is_sound(const struct arena *arena,
                                  const struct chunk *next)
 {
+    if (!PTM_SEALED) {
+        return true;
+    }
     const struct heap *heap = heap_for_ptr(next);
     size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)next;
     uint32_t low = chunk_low(next);
@@ -169,6 +178,9 @@ void chunk_verify(struct arena *arena, const struct chunk *chunk,
 static struct chunk *verified_previous(const struct arena *arena,
                                        const struct chunk *chunk)
 {
+    if (!PTM_SEALED) {
+        return chunk_previous(chunk);
+    }
     const struct heap *heap = heap_for_ptr(chunk);
     size_t room = (uintptr_t)chunk - (uintptr_t)heap_first_chunk(heap);
     size_t size = chunk->prev_size;
@@ -367,6 +379,9 @@ static bool add_heap(struct arena *arena, size_t size)
 /* Top's word stands behind the last block, where an overflow meets it first. */
 static void verify_top(const struct arena *arena)
 {
+    if (!PTM_SEALED) {
+        return;
+    }
     const struct chunk *top = arena->top;
     size_t size = (uintptr_t)heap_end(heap_for_ptr(top)) - (uintptr_t)top;
     if (unlikely(!chunk_is_sealed(top) || !chunk_is_free(top) ||
@@ -717,9 +732,11 @@ void arena_verify_cached(const struct arena *arena, const struct chunk *chunk)
     uint32_t low = chunk_low(chunk);
     const struct heap *heap = heap_for_ptr(chunk);
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    if (unlikely(!low_is_plausible(low, arena->flags) ||
-                 word_size(low) >= heap_committed(heap) - offset ||
-                 !chunk_is_cached(chunk))) {
+    uint32_t seal = chunk_seal_for(chunk, low) ^ seal_keys.cached;
+    if (PTM_SEALED &&
+        unlikely(chunk_seal(chunk) != seal ||
+                 !low_is_plausible(low, arena->flags) ||
+                 word_size(low) >= heap_committed(heap) - offset)) {
         die_of_word(arena, chunk, "heap");
     }
 }
@@ -816,6 +833,9 @@ static size_t take_objects(struct arena *arena, unsigned size_class,
 
 void chunk_verify_free(const struct arena *arena, const struct chunk *chunk)
 {
+    if (!PTM_SEALED) {
+        return;
+    }
     if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
         die_of_word(arena, chunk, "heap");
     }

@@ -144,6 +144,9 @@ void chunk_verify(struct arena *arena, const struct chunk *chunk,
 void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
                        const char *where);
 
+/* Whether that would find nothing. */
+bool chunk_looks_in_use(const struct arena *arena, const struct chunk *chunk);
+
 /* Whether the header behind a chunk whose own word is verified looks sound,
  * seen without the lock: false may be due to a change going on there, and
  * chunk_verify will tell. While the chunk is in use that header stays where

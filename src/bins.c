@@ -65,7 +65,7 @@ _Noreturn PTM_COLD static void list_is_broken(const struct bins *bins,
 
 static bool is_free_chunk(const struct chunk *chunk)
 {
-    return chunk_is_sealed(chunk) && chunk_is_free(chunk);
+    return !PTM_SEALED || (chunk_is_sealed(chunk) && chunk_is_free(chunk));
 }
 
 void bins_insert(struct bins *bins, struct chunk *chunk)
@@ -76,8 +76,8 @@ void bins_insert(struct bins *bins, struct chunk *chunk)
     if (first == NULL) {
         mark_occupied(bins, bin);
     } else {
-        if (unlikely(!is_free_chunk(first) ||
-                     chunk_previous_free(first) != NULL)) {
+        if (PTM_SEALED && unlikely(!is_free_chunk(first) ||
+                                   chunk_previous_free(first) != NULL)) {
             list_is_broken(bins, first);
         }
         link_write(&first->previous_free, chunk);
@@ -101,7 +101,7 @@ static bool link_may_be_followed(const struct bins *bins,
 /* Nothing there, or a free chunk of this arena. */
 static bool link_is_sound(const struct bins *bins, const struct chunk *link)
 {
-    return link == NULL ||
+    return !PTM_SEALED || link == NULL ||
            (link_may_be_followed(bins, link) && is_free_chunk(link));
 }
 
@@ -117,7 +117,8 @@ static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
     struct chunk *next = chunk_next_free(chunk);
     struct chunk *previous = chunk_previous_free(chunk);
     bool is_first = *bin.head == chunk;
-    if (unlikely(!is_free_chunk(chunk) || is_first != (previous == NULL) ||
+    if (PTM_SEALED &&
+        unlikely(!is_free_chunk(chunk) || is_first != (previous == NULL) ||
                  !link_is_sound(bins, next) || !link_is_sound(bins, previous) ||
                  !links_agree(chunk, next, previous))) {
         list_is_broken(bins, chunk);
@@ -140,8 +141,8 @@ static void remove_from(struct bins *bins, struct bin bin, struct chunk *chunk)
 struct chunk *bins_next(const struct bins *bins, const struct chunk *chunk)
 {
     struct chunk *next = chunk_next_free(chunk);
-    if (unlikely(!link_is_sound(bins, next) ||
-                 !links_agree(chunk, next, NULL))) {
+    if (PTM_SEALED && unlikely(!link_is_sound(bins, next) ||
+                               !links_agree(chunk, next, NULL))) {
         list_is_broken(bins, chunk);
     }
     return next;

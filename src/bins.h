@@ -84,6 +84,9 @@ bool bins_maps_agree(const struct bins *bins);
 /* A link as it stands in memory, or what it leads to. */
 static inline uintptr_t link_turned(const uintptr_t *link, uintptr_t value)
 {
+    if (!PTM_SEALED) {
+        return value;
+    }
     return value ^ seal_keys.link ^ __builtin_bswap64((uintptr_t)link);
 }
 

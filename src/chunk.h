@@ -98,7 +98,8 @@ static inline uint32_t chunk_low(const struct chunk *chunk)
 
 static inline uint32_t chunk_seal(const struct chunk *chunk)
 {
-    return __atomic_load_n(&chunk->size_half[1], __ATOMIC_RELAXED);
+    return PTM_SEALED ? __atomic_load_n(&chunk->size_half[1], __ATOMIC_RELAXED)
+                      : 0;
 }
 
 static inline void chunk_store_low(struct chunk *chunk, uint32_t low)
@@ -108,7 +109,9 @@ static inline void chunk_store_low(struct chunk *chunk, uint32_t low)
 
 static inline void chunk_store_seal(struct chunk *chunk, uint32_t seal)
 {
-    __atomic_store_n(&chunk->size_half[1], seal, __ATOMIC_RELAXED);
+    if (PTM_SEALED) {
+        __atomic_store_n(&chunk->size_half[1], seal, __ATOMIC_RELAXED);
+    }
 }
 
 /* The seal of a chunk with this low half that is with the program. */
@@ -122,7 +125,8 @@ static inline uint32_t chunk_seal_in_use(const struct chunk *chunk,
 static inline uint32_t chunk_seal_for(const struct chunk *chunk, uint32_t low)
 {
     uint32_t seal = chunk_seal_in_use(chunk, low);
-    return (low & CHUNK_IS_FREE) != 0 ? seal ^ seal_keys.freed : seal;
+    return PTM_SEALED && (low & CHUNK_IS_FREE) != 0 ? seal ^ seal_keys.freed
+                                                    : seal;
 }
 
 static inline size_t word_size(uint64_t word)

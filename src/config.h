@@ -16,6 +16,12 @@
 #define PTM_CHECKED 0
 #endif
 
+/* 0 in a build that only bench/price makes, to weigh what the checks cost:
+ * there are no seals, marks and hidden links then, and nobody asks for them. */
+#ifndef PTM_SEALED
+#define PTM_SEALED 1
+#endif
+
 /* Whether this is a shared library, which can stand before libc's functions
  * and call them: see threads.c. */
 #ifndef PTM_SHARED
@@ -182,10 +188,26 @@ enum {
     /* Hardened mode: what an arena keeps in quarantine, and among how many of
      * the oldest the next to leave is chosen. The word that canaries are drawn
      * with is no chunk's. */
-    QUARANTINE_BLOCKS = 4096,
-    QUARANTINE_BYTES = 1 << 20,
+    QUARANTINE_BLOCKS = 1024,
+    QUARANTINE_BYTES = 256 << 10,
     QUARANTINE_CHOICE = 64,
     HARDEN_TWEAK = 0,
+
+    /* More bytes than these are compared faster by the C library. */
+    HARDEN_FEW_BYTES = 128,
+
+    /* More than a canary ever has: a chunk of the least size for a block of no
+     * bytes, and what was too little to be cut off. */
+    SLACK_END = 42,
+
+    /* Small blocks of one size among which an arena chooses in this mode, and
+     * how many it carves at a time: a page of them, or these. */
+    STOCK_SLOTS = 16,
+    STOCK_BYTES = 4096,
+    STOCK_LEAST = 4,
+
+    /* In this mode, freed mappings whose addresses wait. */
+    WALLED_WAITING = 32,
 
     /* Direct mappings known before the table of them needs memory of its
      * own: no small program does. */
@@ -319,7 +341,7 @@ enum {
 #define CLOSED_REGION (ZERO_REGION + (2 * GUARD_SLOTS + 1) * ((size_t)64 << 10))
 
 /* Of so many blocks one is guarded by default. */
-#define DEFAULT_GUARD ((size_t)5000)
+#define DEFAULT_GUARD ((size_t)(PTM_SEALED ? 5000 : 0))
 
 /* What lies further apart are not the frames of one stack. */
 #define STACK_FRAME_MAX ((size_t)1 << 20)

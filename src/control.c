@@ -24,10 +24,9 @@ PTM_EXPORT int ptm_option_get(const char *key, size_t *value)
 }
 
 /* What blocks look like in hardened mode is so from the first one on. */
-static bool may_be_set(enum option option, size_t value)
+static bool is_fixed(enum option option)
 {
-    return value <= option_most(option) &&
-           (option != OPTION_HARDENED || value == option_get(option));
+    return option == OPTION_HARDENED || option == OPTION_KINDS;
 }
 
 PTM_EXPORT int ptm_option_set(const char *key, size_t value)
@@ -36,8 +35,11 @@ PTM_EXPORT int ptm_option_set(const char *key, size_t value)
     if (option == OPTION_COUNT) {
         return ENOENT;
     }
-    if (!may_be_set(option, value)) {
+    if (value > option_most(option)) {
         return EINVAL;
+    }
+    if (is_fixed(option) && value != option_get(option)) {
+        return EPERM;
     }
     option_set(option, value);
     tcache_set_limits();

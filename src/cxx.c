@@ -21,7 +21,7 @@ static PTM_NOINLINE void *new_slowly(size_t size)
 void *cxx_new(size_t size)
 {
     void *mem = malloc(size);
-    return likely(mem != NULL) ? mem : new_slowly(size);
+    return cxx_as(KIND_NEW, likely(mem != NULL) ? mem : new_slowly(size));
 }
 
 /* An alignment is a power of two, or there is no memory of it. */
@@ -32,18 +32,25 @@ void *cxx_new_aligned(size_t size, size_t alignment)
         cxx_handle_no_memory();
         mem = aligned_alloc(alignment, size);
     }
-    return mem;
+    return cxx_as(KIND_NEW, mem);
 }
 
 PTM_CXX_OPERATOR(_Znwm, cxx_new);
 PTM_CXX_OPERATOR(_ZnwmSt11align_val_t, cxx_new_aligned);
 
+static void *new_array(size_t size)
+{
+    void *mem = malloc(size);
+    return cxx_as(KIND_NEW_ARRAY, likely(mem != NULL) ? mem : new_slowly(size));
+}
+
 void *cxx_new_array(size_t size)
 {
-    return PTM_CXX_IS_OURS(public_new, cxx_new) ? cxx_new(size)
+    return PTM_CXX_IS_OURS(public_new, cxx_new) ? new_array(size)
                                                 : public_new(size);
 }
 
+/* Of aligned blocks, arrays are not told from single objects. */
 void *cxx_new_array_aligned(size_t size, size_t alignment)
 {
     return public_new_aligned(size, alignment);
@@ -54,8 +61,38 @@ PTM_CXX_OPERATOR(_ZnamSt11align_val_t, cxx_new_array_aligned);
 
 /* ---- delete ------------------------------------------------------------- */
 
+/* Becomes malloc's again, so that free takes it. Who replaces one form of new
+ * may give us blocks of any kind: then each will do. */
+PTM_COLD static void take_back(void *mem, enum block_kind kind,
+                               const char *where)
+{
+    bool is_ours =
+        PTM_CXX_IS_OURS(public_new, cxx_new) &&
+        PTM_CXX_IS_OURS(public_new_array, cxx_new_array) &&
+        PTM_CXX_IS_OURS(public_new_aligned, cxx_new_aligned) &&
+        PTM_CXX_IS_OURS(public_new_array_aligned, cxx_new_array_aligned);
+    if (mem != NULL) {
+        kind_change(mem, is_ours ? kind : KIND_ANY, KIND_MALLOC, where);
+    }
+}
+
+static inline void delete_one(void *mem)
+{
+    if (unlikely(kinds_are_told)) {
+        take_back(mem, KIND_NEW, "operator delete");
+    }
+}
+
+static inline void delete_array(void *mem)
+{
+    if (unlikely(kinds_are_told)) {
+        take_back(mem, KIND_NEW_ARRAY, "operator delete[]");
+    }
+}
+
 static void cxx_delete(void *mem)
 {
+    delete_one(mem);
     free(mem);
 }
 
@@ -65,6 +102,7 @@ extern void public_delete(void *mem) PTM_CXX_PUBLIC(_ZdlPv);
 static void cxx_delete_array(void *mem)
 {
     if (PTM_CXX_IS_OURS(public_delete, cxx_delete)) {
+        delete_array(mem);
         free(mem);
     } else {
         public_delete(mem);
@@ -79,6 +117,7 @@ extern void public_delete_array(void *mem) PTM_CXX_PUBLIC(_ZdaPv);
 static void cxx_delete_sized(void *mem, size_t size)
 {
     if (PTM_CXX_IS_OURS(public_delete, cxx_delete)) {
+        delete_one(mem);
         free_sized(mem, size);
     } else {
         public_delete(mem);
@@ -89,6 +128,7 @@ static void cxx_delete_array_sized(void *mem, size_t size)
 {
     if (PTM_CXX_IS_OURS(public_delete_array, cxx_delete_array) &&
         PTM_CXX_IS_OURS(public_delete, cxx_delete)) {
+        delete_array(mem);
         free_sized(mem, size);
     } else {
         public_delete_array(mem);
@@ -117,6 +157,7 @@ PTM_CXX_OPERATOR(_ZdaPvRKSt9nothrow_t, cxx_delete_array_nothrow);
 static void cxx_delete_aligned(void *mem, size_t alignment)
 {
     (void)alignment;
+    delete_one(mem);
     free(mem);
 }
 
@@ -136,6 +177,7 @@ extern void public_delete_array_aligned(void *mem, size_t alignment)
 static void cxx_delete_sized_aligned(void *mem, size_t size, size_t alignment)
 {
     if (PTM_CXX_IS_OURS(public_delete_aligned, cxx_delete_aligned)) {
+        delete_one(mem);
         free_sized(mem, size);
     } else {
         public_delete_aligned(mem, alignment);

@@ -18,12 +18,17 @@
  * programs link. It does without cxx_nothrow.c: those forms are left to the C++
  * library, whose own call the operators here.
  *
+ * In hardened mode blocks remember which of them they are from (kind.h), as far
+ * as the operators are ours: who replaces new alone may well leave delete to
+ * us. In libptm.a they do not.
+ *
  * Thread-safe, not async-signal-safe.
  */
 #ifndef PTM_CXX_H
 #define PTM_CXX_H
 
 #include "base.h"
+#include "kind.h"
 
 void *cxx_new(size_t size);
 void *cxx_new_array(size_t size);
@@ -46,6 +51,15 @@ extern void *public_new_aligned(size_t size, size_t alignment)
     PTM_CXX_PUBLIC(_ZnwmSt11align_val_t);
 extern void *public_new_array_aligned(size_t size, size_t alignment)
     PTM_CXX_PUBLIC(_ZnamSt11align_val_t);
+
+/* A block of malloc's, or NULL, becomes one of this kind. */
+static inline void *cxx_as(enum block_kind kind, void *mem)
+{
+    if (unlikely(kinds_are_told) && mem != NULL) {
+        kind_change(mem, KIND_MALLOC, kind, "operator new");
+    }
+    return mem;
+}
 
 typedef void cxx_function(void);
 

@@ -13,7 +13,7 @@ static void *cxx_new_nothrow(size_t size, const void *nothrow)
     bool is_ours = PTM_CXX_IS_OURS(public_new, cxx_new);
     void *mem = is_ours ? malloc(size) : NULL;
     if (likely(mem != NULL)) {
-        return mem;
+        return cxx_as(KIND_NEW, mem);
     }
     nothrow_form *form =
         (nothrow_form *)cxx_find_in_library("_ZnwmRKSt9nothrow_t");
@@ -29,7 +29,7 @@ static void *cxx_new_array_nothrow(size_t size, const void *nothrow)
                    PTM_CXX_IS_OURS(public_new, cxx_new);
     void *mem = is_ours ? malloc(size) : NULL;
     if (likely(mem != NULL)) {
-        return mem;
+        return cxx_as(KIND_NEW_ARRAY, mem);
     }
     nothrow_form *form =
         (nothrow_form *)cxx_find_in_library("_ZnamRKSt9nothrow_t");
@@ -45,7 +45,7 @@ static void *cxx_new_aligned_nothrow(size_t size, size_t alignment,
     bool is_ours = PTM_CXX_IS_OURS(public_new_aligned, cxx_new_aligned);
     void *mem = is_ours ? aligned_alloc(alignment, size) : NULL;
     if (likely(mem != NULL)) {
-        return mem;
+        return cxx_as(KIND_NEW, mem);
     }
     aligned_nothrow_form *form = (aligned_nothrow_form *)cxx_find_in_library(
         "_ZnwmSt11align_val_tRKSt9nothrow_t");
@@ -63,7 +63,7 @@ static void *cxx_new_array_aligned_nothrow(size_t size, size_t alignment,
         PTM_CXX_IS_OURS(public_new_aligned, cxx_new_aligned);
     void *mem = is_ours ? aligned_alloc(alignment, size) : NULL;
     if (likely(mem != NULL)) {
-        return mem;
+        return cxx_as(KIND_NEW, mem);
     }
     aligned_nothrow_form *form = (aligned_nothrow_form *)cxx_find_in_library(
         "_ZnamSt11align_val_tRKSt9nothrow_t");

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "closed.h"
+#include "draw.h"
 #include "fatal.h"
 #include "options.h"
 #include "os.h"
-#include "seal.h"
 
 enum slot_state {
     SLOT_NEW = 0, /* closed, never used */
@@ -30,12 +30,12 @@ PTM_SPARSE static struct guard_slot guard_slots[GUARD_SLOTS];
 static uint32_t next_guard_slot;
 
 /* Blocks that have passed since the last one was picked, and how many will;
- * drawn for the option's value at that time. */
+ * drawn for the option's value at that time, and in this process. */
 static PTM_TLS struct {
     size_t passed;
-    size_t distance;
+    size_t distance; /* 0: not drawn */
     size_t interval;
-    uint32_t draws;
+    bool is_forked;
 } thread_guard;
 
 size_t guard_pool_size(void)
@@ -45,23 +45,29 @@ size_t guard_pool_size(void)
 
 /* ---- whose turn it is ---------------------------------------------------- */
 
-static uint32_t draw_random(void)
+/* At random, so that no pattern of a program's keeps out of the way; half of
+ * the interval at least, so that a program that hardly allocates never pays. A
+ * child of fork does not begin at the beginning. */
+static size_t draw_from(uint32_t interval)
 {
-    seal_prepare();
-    return seal_of(&thread_guard, thread_guard.draws++ << 4);
+    size_t least = thread_guard.is_forked ? 0 : interval / 2;
+    return max_size(least + draw_below(interval), 1);
 }
 
-/* At random, so that no pattern of a program's keeps out of the way; half of
- * the interval at least, so that a program that hardly allocates never pays. */
 static void draw_distance(void)
 {
     size_t interval = option_get(OPTION_GUARD);
     thread_guard.passed = 0;
     thread_guard.interval = interval;
     thread_guard.distance =
-        interval == 0
-            ? SIZE_MAX
-            : max_size(interval / 2 + draw_random() % (interval + 1), 1);
+        interval == 0 ? SIZE_MAX : draw_from((uint32_t)interval);
+    thread_guard.is_forked = false;
+}
+
+void guard_after_fork(void)
+{
+    thread_guard.distance = 0;
+    thread_guard.is_forked = true;
 }
 
 void guard_count(size_t blocks)
@@ -212,7 +218,7 @@ void *guard_allocate(size_t size, struct call call)
         slot_becomes(slot, slot->mem == NULL ? SLOT_NEW : SLOT_FREED);
         return NULL;
     }
-    bool at_start = draw_random() % GUARD_START_SHARE == 0;
+    bool at_start = draw_below(GUARD_START_SHARE) == 0;
     size_t room = page_size - round_up(size, MALLOC_ALIGNMENT);
     slot->mem = at_start ? page : page + room;
     slot->size = (uint32_t)size;

@@ -52,6 +52,9 @@ void guard_count(size_t blocks);
 /* One more passes: is it the one? */
 bool guard_is_due(void);
 
+/* In the child of a fork: which one it will be is drawn anew. */
+void guard_after_fork(void);
+
 /* A block of `size` bytes that reads as zero, or NULL: too large, no slot, no
  * memory. */
 void *guard_allocate(size_t size, struct call call);

@@ -4,6 +4,8 @@
 #include <pthread.h>
 
 #include "arenas.h"
+#include "draw.h"
+#include "guard.h"
 #include "harden.h"
 #include "helper.h"
 #include "limit.h"
@@ -47,6 +49,8 @@ static void after_fork_in_child(void)
     purge_after_fork();
     helper_after_fork();
     tcache_after_fork();
+    draw_after_fork();
+    guard_after_fork();
     arenas_after_fork();
 }
 
@@ -69,6 +73,7 @@ static void start_process(void)
             limit_reset();
         }
         if (harden_is_on()) {
+            tcache_destroy();
             harden_start();
         }
         __atomic_store_n(&process.is_started, process.has_options,

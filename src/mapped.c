@@ -9,6 +9,7 @@
 #include "options.h"
 #include "os.h"
 #include "recent.h"
+#include "walled.h"
 
 /* A slot holds EMPTY, GONE (was used: probing goes on behind it), or the
  * chunk's address. With BUSY added, the chunk is being freed or resized, and is
@@ -24,7 +25,10 @@ enum {
 
 struct slot {
     uintptr_t key;
-    size_t length; /* bytes from the chunk to the end of the mapping */
+    size_t length;  /* bytes from the chunk to the end of the mapping */
+    uint16_t slack; /* of them, behind the block */
+    uint8_t kind;
+    bool is_walled;
 };
 
 struct slot_array {
@@ -111,8 +115,12 @@ static bool put(struct slot_array *array, struct slot entry)
         i = (i + 1) & (array->count - 1);
     }
     bool was_empty = array->slots[i].key == SLOT_EMPTY;
-    array->slots[i].length = entry.length;
-    __atomic_store_n(&array->slots[i].key, entry.key, __ATOMIC_RELEASE);
+    struct slot *slot = &array->slots[i];
+    slot->length = entry.length;
+    slot->slack = entry.slack;
+    slot->kind = entry.kind;
+    slot->is_walled = entry.is_walled;
+    __atomic_store_n(&slot->key, entry.key, __ATOMIC_RELEASE);
     return was_empty;
 }
 
@@ -237,7 +245,8 @@ static void keep_mapping(char *start, size_t length)
 {
     clear_mapping(start, length);
     lock_table();
-    put_promised((struct slot){(uintptr_t)start + SLOT_KEPT, length});
+    put_promised(
+        (struct slot){.key = (uintptr_t)start + SLOT_KEPT, .length = length});
     table.kept++;
     unlock_table();
 }
@@ -376,6 +385,20 @@ static struct chunk *map_plain(size_t size, size_t *length, bool *is_zero)
     return chunk;
 }
 
+/* In hardened mode. What no wall can be built around is mapped without. */
+static struct chunk *map_walled(size_t alignment, size_t size,
+                                struct slot *entry)
+{
+    if (!option_get(OPTION_HARDENED) || alignment > os_page_size()) {
+        return NULL;
+    }
+    struct walled walled = walled_map(alignment, size);
+    entry->length = walled.length;
+    entry->slack = (uint16_t)walled.slack;
+    entry->is_walled = walled.chunk != NULL;
+    return walled.chunk;
+}
+
 struct chunk *mapped_allocate(size_t alignment, size_t size, bool *is_zero)
 {
     /* A block of no bytes must still lie in its own mapping. */
@@ -386,38 +409,66 @@ struct chunk *mapped_allocate(size_t alignment, size_t size, bool *is_zero)
     if (!promised) {
         return NULL;
     }
-    size_t length = 0;
+    struct slot entry = {.kind = KIND_MALLOC};
     *is_zero = true;
-    struct chunk *chunk = alignment <= MALLOC_ALIGNMENT
-                              ? map_plain(size, &length, is_zero)
-                              : map_aligned(alignment, size, &length);
+    struct chunk *chunk = map_walled(alignment, size, &entry);
+    if (chunk == NULL) {
+        chunk = alignment <= MALLOC_ALIGNMENT
+                    ? map_plain(size, &entry.length, is_zero)
+                    : map_aligned(alignment, size, &entry.length);
+    }
     if (chunk == NULL) {
         return NULL;
     }
     seal_prepare();
-    chunk_set_mapped(chunk, length);
+    chunk_set_mapped(chunk, entry.length);
+    entry.key = (uintptr_t)chunk;
     lock_table();
-    put_promised((struct slot){(uintptr_t)chunk, length});
-    count_up(length);
+    put_promised(entry);
+    count_up(entry.length);
     unlock_table();
     return chunk;
 }
 
-/* A live entry becomes BUSY, and is this caller's alone. */
-static enum mapped_verdict claim(const struct chunk *chunk, size_t *length)
+static struct walled walled_of(const struct slot *slot)
 {
-    struct slot *slot = find_chunk(chunk);
+    return (struct walled){chunk_at((void *)slot->key, 0), slot->length,
+                           slot->slack};
+}
+
+static size_t usable_of(const struct slot *slot)
+{
+    return slot->length - CHUNK_HEADER_SIZE - slot->slack;
+}
+
+/* What the header and the table say of a live entry, if there is one. */
+static enum mapped_verdict look_at(const struct chunk *chunk,
+                                   const struct slot *slot)
+{
     if (slot == NULL) {
         return MAPPED_UNKNOWN;
     }
     if (!chunk_is_mapped_with(chunk, slot->length)) {
         return MAPPED_DESTROYED;
     }
-    *length = slot->length;
-    __atomic_store_n(&slot->key, slot->key + SLOT_BUSY, __ATOMIC_RELEASE);
-    table.busy++;
-    count_down(*length);
-    return MAPPED_OK;
+    struct walled walled = walled_of(slot);
+    return slot->is_walled && !walled_is_sound(&walled) ? MAPPED_OVERRUN
+                                                        : MAPPED_OK;
+}
+
+/* A live entry becomes BUSY, and is this caller's alone; it is what *entry
+ * says. */
+static enum mapped_verdict claim(const struct chunk *chunk, struct slot *entry)
+{
+    struct slot *slot = find_chunk(chunk);
+    enum mapped_verdict verdict = look_at(chunk, slot);
+    if (verdict == MAPPED_OK) {
+        *entry = *slot;
+        __atomic_store_n(&slot->key, slot->key + SLOT_BUSY, __ATOMIC_RELEASE);
+        table.busy++;
+        count_down(entry->length);
+    }
+    return verdict;
 }
 
 /* A BUSY entry becomes what `key` says. */
@@ -446,20 +497,43 @@ static size_t recent_limit(void)
     return min_size(option_get(OPTION_MAPPED_CACHE), most);
 }
 
+/* Its entry is BUSY. The lock is not held, since this asks the kernel. */
+static void free_walled(struct chunk *chunk, const struct slot *entry)
+{
+    struct victims victims = {.count = 0};
+    struct walled walled = walled_of(entry);
+    struct mapping mapping = walled_close(&walled);
+    lock_table();
+    settle_claim(chunk, (struct slot){.key = SLOT_GONE});
+    walled_wait(mapping, &victims);
+    unlock_table();
+    unmap_victims(&victims);
+}
+
+static void free_plain_locked(struct chunk *chunk, size_t length,
+                              struct victims *victims)
+{
+    settle_claim(chunk, (struct slot){.key = SLOT_GONE});
+    recent_expire(victims);
+    recent_keep((struct mapping){map_of(chunk), map_length(chunk, length)},
+                recent_limit(), victims);
+}
+
 enum mapped_verdict mapped_free(struct chunk *chunk)
 {
-    size_t length = 0;
+    struct slot entry = {0};
     struct victims victims = {.count = 0};
     lock_table();
-    enum mapped_verdict verdict = claim(chunk, &length);
-    if (verdict == MAPPED_OK) {
-        settle_claim(chunk, (struct slot){SLOT_GONE, 0});
-        recent_expire(&victims);
-        recent_keep((struct mapping){map_of(chunk), map_length(chunk, length)},
-                    recent_limit(), &victims);
+    enum mapped_verdict verdict = claim(chunk, &entry);
+    bool is_walled = verdict == MAPPED_OK && entry.is_walled;
+    if (verdict == MAPPED_OK && !is_walled) {
+        free_plain_locked(chunk, entry.length, &victims);
     }
     unlock_table();
     unmap_victims(&victims);
+    if (is_walled) {
+        free_walled(chunk, &entry);
+    }
     return verdict;
 }
 
@@ -479,11 +553,13 @@ bool mapped_keeps_any(void)
 
 bool mapped_trim(void)
 {
-    struct victims victims = {.count = 0};
+    struct victims victims = {.count = 0}, walled = {.count = 0};
     lock_table();
     recent_expire_all(&victims);
+    walled_wake_all(&walled);
     unlock_table();
-    return unmap_victims(&victims);
+    unmap_victims(&walled);
+    return unmap_victims(&victims) || walled.count > 0;
 }
 
 /* Adds what is kept right behind a mapping to it, if that is enough. */
@@ -518,11 +594,11 @@ static struct chunk *remap(struct chunk *chunk, size_t *length, size_t size)
 }
 
 static enum mapped_verdict claim_with_promise(const struct chunk *chunk,
-                                              size_t *length)
+                                              struct slot *entry)
 {
     lock_table();
     enum mapped_verdict verdict =
-        promise_slot() ? claim(chunk, length) : MAPPED_REFUSED;
+        promise_slot() ? claim(chunk, entry) : MAPPED_REFUSED;
     if (verdict != MAPPED_OK && verdict != MAPPED_REFUSED) {
         table.promised--;
     }
@@ -532,23 +608,39 @@ static enum mapped_verdict claim_with_promise(const struct chunk *chunk,
 
 enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size)
 {
-    size_t old_length = 0;
-    enum mapped_verdict verdict = claim_with_promise(*chunk, &old_length);
+    struct slot entry = {0};
+    enum mapped_verdict verdict = claim_with_promise(*chunk, &entry);
     if (verdict != MAPPED_OK) {
         return verdict;
     }
-    size_t length = old_length;
-    struct chunk *moved = remap(*chunk, &length, size);
+    size_t length = entry.length;
+    struct chunk *moved = entry.is_walled ? NULL : remap(*chunk, &length, size);
     lock_table();
     if (moved == NULL) {
-        settle_claim(*chunk, (struct slot){(uintptr_t)*chunk, old_length});
+        settle_claim(*chunk, entry);
         table.promised--;
         verdict = MAPPED_REFUSED;
     } else {
-        settle_claim(*chunk, (struct slot){SLOT_GONE, 0});
-        put_promised((struct slot){(uintptr_t)moved, length});
+        settle_claim(*chunk, (struct slot){.key = SLOT_GONE});
+        entry.key = (uintptr_t)moved;
+        entry.length = length;
+        put_promised(entry);
         count_up(length);
         *chunk = moved;
+    }
+    unlock_table();
+    return verdict;
+}
+
+enum mapped_verdict mapped_look(const struct chunk *chunk,
+                                struct mapped_block *block)
+{
+    lock_table();
+    const struct slot *slot = find_chunk(chunk);
+    enum mapped_verdict verdict = look_at(chunk, slot);
+    if (verdict == MAPPED_OK) {
+        *block =
+            (struct mapped_block){usable_of(slot), (enum block_kind)slot->kind};
     }
     unlock_table();
     return verdict;
@@ -557,18 +649,22 @@ enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size)
 enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
                                        size_t *usable)
 {
-    enum mapped_verdict verdict = MAPPED_OK;
+    struct mapped_block block;
+    enum mapped_verdict verdict = mapped_look(chunk, &block);
+    if (verdict == MAPPED_OK) {
+        *usable = block.usable;
+    }
+    return verdict;
+}
+
+void mapped_set_kind(const struct chunk *chunk, enum block_kind kind)
+{
     lock_table();
-    const struct slot *slot = find_chunk(chunk);
-    if (slot == NULL) {
-        verdict = MAPPED_UNKNOWN;
-    } else if (!chunk_is_mapped_with(chunk, slot->length)) {
-        verdict = MAPPED_DESTROYED;
-    } else {
-        *usable = slot->length - CHUNK_HEADER_SIZE;
+    struct slot *slot = find_chunk(chunk);
+    if (slot != NULL) {
+        slot->kind = (uint8_t)kind;
     }
     unlock_table();
-    return verdict;
 }
 
 int mapped_visit(int (*visit)(void *mem, size_t usable, void *data), void *data)
@@ -579,7 +675,7 @@ int mapped_visit(int (*visit)(void *mem, size_t usable, void *data), void *data)
         const struct slot *slot = &table.array->slots[i];
         if (key_is_live(slot->key)) {
             result = visit(chunk2mem(chunk_at((void *)slot->key, 0)),
-                           slot->length - CHUNK_HEADER_SIZE, data);
+                           usable_of(slot), data);
         }
     }
     unlock_table();
@@ -679,6 +775,7 @@ void mapped_after_fork(void)
     }
     recount();
     recent_forget();
+    walled_forget();
     table.promised = 0;
     lock_reset(&table.lock);
 }

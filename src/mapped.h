@@ -15,7 +15,8 @@
  * ours without being touched, and what stands in a block's header is checked
  * and never believed.
  *
- * A freed mapping is kept for a moment in case it is wanted again: recent.h.
+ * A freed mapping is kept for a moment in case it is wanted again: recent.h. In
+ * hardened mode mappings are walled: walled.h.
  *
  * Threads: every function takes the table's lock itself, which is the last in
  * rank. System calls are made outside of it. No function changes errno.
@@ -26,6 +27,7 @@
 #include "base.h"
 #include "chunk.h"
 #include "describe.h"
+#include "kind.h"
 
 struct mapped_totals {
     size_t count;
@@ -39,6 +41,7 @@ enum mapped_verdict {
     MAPPED_OK,
     MAPPED_UNKNOWN,   /* no such mapping */
     MAPPED_DESTROYED, /* its header is not what we wrote */
+    MAPPED_OVERRUN,   /* nor are the bytes behind it */
     MAPPED_REFUSED,   /* out of memory; nothing has changed */
 };
 
@@ -53,7 +56,18 @@ enum mapped_verdict mapped_free(struct chunk *chunk);
  * where. */
 enum mapped_verdict mapped_resize(struct chunk **chunk, size_t size);
 
-/* The usable bytes of a live mapping. */
+/* A live mapping, as its owner sees it: all of that is as it was. */
+struct mapped_block {
+    size_t usable;
+    enum block_kind kind;
+};
+enum mapped_verdict mapped_look(const struct chunk *chunk,
+                                struct mapped_block *block);
+
+/* Of a block that is the caller's; does nothing for other addresses. */
+void mapped_set_kind(const struct chunk *chunk, enum block_kind kind);
+
+/* Its usable bytes. */
 enum mapped_verdict mapped_usable_size(const struct chunk *chunk,
                                        size_t *usable);
 

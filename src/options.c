@@ -12,6 +12,7 @@ size_t option_values[OPTION_COUNT] = {
     [OPTION_DECAY] = DEFAULT_DECAY,
     [OPTION_HELPER] = 1,
     [OPTION_GUARD] = DEFAULT_GUARD,
+    [OPTION_KINDS] = 1,
 };
 
 struct option_place option_places[OPTION_COUNT];
@@ -37,6 +38,7 @@ static const struct option_name {
     [OPTION_HELPER] = {"helper", "", 1},
     [OPTION_GUARD] = {"guard", "", UINT32_MAX},
     [OPTION_HARDENED] = {"hardened", "", 1},
+    [OPTION_KINDS] = {"kinds", "", 1},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
     [OPTION_DEEPBIND] = {"deepbind", "", 1},
     [OPTION_MALLOC_HOOKS] = {"malloc_hooks", "", 1},

@@ -167,7 +167,7 @@ static inline const char *run_page(const void *mem)
 static inline bool run_offset_fits(uint32_t factor, uint32_t bound,
                                    const void *mem)
 {
-    return (uint32_t)run_offset(mem) * factor < bound;
+    return PTM_SEALED ? (uint32_t)run_offset(mem) * factor < bound : bound > 0;
 }
 
 /* Whether an object of a run of this class begins at `mem`. */
@@ -201,25 +201,29 @@ static inline uint64_t object_mark(const void *mem)
 
 static inline bool object_is_marked(const void *mem)
 {
-    return ((const object_word *)mem)[1] == object_mark(mem);
+    return !PTM_SEALED || ((const object_word *)mem)[1] == object_mark(mem);
 }
 
 /* Whether it can be marked, by half of the word: a program often writes four
  * bytes at a time, and to load eight right after that is slow. */
 static inline bool object_may_be_marked(const void *mem)
 {
-    return unlikely(((const object_half_word *)mem)[2] ==
-                    (uint32_t)object_mark(mem));
+    return PTM_SEALED && unlikely(((const object_half_word *)mem)[2] ==
+                                  (uint32_t)object_mark(mem));
 }
 
 static inline void object_set_mark(void *mem)
 {
-    ((object_word *)mem)[1] = object_mark(mem);
+    if (PTM_SEALED) {
+        ((object_word *)mem)[1] = object_mark(mem);
+    }
 }
 
 static inline void object_wipe_mark(void *mem)
 {
-    ((object_word *)mem)[1] = 0;
+    if (PTM_SEALED) {
+        ((object_word *)mem)[1] = 0;
+    }
 }
 
 /* ---- runs -----------------------------------------------------------------

@@ -41,6 +41,9 @@ extern union seal_page {
 
 static inline uint32_t seal_of(const void *chunk, uint32_t word)
 {
+    if (!PTM_SEALED) {
+        return 0;
+    }
     unsigned __int128 product =
         (unsigned __int128)((uintptr_t)chunk ^ seal_keys.address) *
         (word ^ seal_keys.word);

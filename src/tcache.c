@@ -862,7 +862,8 @@ static void unlist_cache(const struct tcache *cache)
 
 void tcache_create(void)
 {
-    if (!is_none(tcache_self()) || option_get(OPTION_TCACHE_MAX) == 0) {
+    if (!is_none(tcache_self()) || option_get(OPTION_TCACHE_MAX) == 0 ||
+        option_get(OPTION_HARDENED) != 0) {
         return;
     }
     struct tcache *cache = take_spare_cache();

@@ -19,6 +19,7 @@ class Allocator:
     role: str
     library: str
     version: str
+    options: str = ""  # PTM_OPTIONS for it
 
 
 # name: role, Debian package, file in it

@@ -29,6 +29,9 @@ def environment_for(load, allocator):
                        TMPDIR=str(load.folder), **load.environment)
     environment["LD_PRELOAD"] = allocator.library
     room = ENVIRONMENT_ROOM - len(allocator.library)
+    if allocator.options:
+        environment["PTM_OPTIONS"] = allocator.options
+        room -= len("PTM_OPTIONS=") + len(allocator.options) + 1
     environment["BENCH_PADDING"] = "x" * max(room, 0)
     return environment
 

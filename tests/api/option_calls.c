@@ -76,6 +76,10 @@ static void what_is_not_known_is_refused(void **state)
     assert_int_equal(ptm_option_set("no_such", 1), ENOENT);
     assert_int_equal(ptm_option_set("perturb", 256), EINVAL);
     assert_int_equal(value_of("perturb"), 0);
+    assert_int_equal(ptm_option_set("hardened", 1), EPERM);
+    assert_int_equal(value_of("hardened"), 0);
+    assert_int_equal(ptm_option_set("kinds", 0), EPERM);
+    assert_int_equal(value_of("kinds"), 1);
 }
 
 /* Blocks that were made in the other mode would not be known. */
@@ -84,7 +88,7 @@ static void hardened_mode_cannot_be_changed(void **state)
     (void)state;
     char *block = opaque(malloc(5000));
     size_t mode = value_of("hardened");
-    assert_int_equal(ptm_option_set("hardened", !mode), EINVAL);
+    assert_int_equal(ptm_option_set("hardened", !mode), EPERM);
     assert_int_equal(ptm_option_set("hardened", mode), 0);
     assert_int_equal(ptm_option_set("hardened", 2), EINVAL);
     assert_int_equal(value_of("hardened"), mode);

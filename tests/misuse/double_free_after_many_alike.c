@@ -3,6 +3,7 @@
  * has left the cache of the thread for the depot of its arena.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

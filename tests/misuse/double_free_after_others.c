@@ -2,6 +2,7 @@
  * free of a block, of 200 others of many sizes, and of the first one again.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

@@ -2,6 +2,7 @@
  * free of a block twice; in between malloc_trim has taken it out of the cache.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

@@ -2,6 +2,7 @@
  * free of an aligned block twice.
  *
  * expect: ptm: free(): double free: address ADDR, size 1000, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 1016, arena 1
  */
 #include "crime.h"
 

@@ -2,6 +2,7 @@
  * free of a large block of a heap twice.
  *
  * expect: ptm: free(): double free: address ADDR, size 213000, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 213016, arena 1
  */
 #include "crime.h"
 

@@ -3,6 +3,7 @@
  * the first free has been sent on its way home.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

@@ -3,6 +3,7 @@
  * that refuses all memory does not matter.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

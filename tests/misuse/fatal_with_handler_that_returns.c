@@ -2,6 +2,7 @@
  * A crime in a program that handles SIGABRT and goes on: it ends all the same.
  *
  * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
  */
 #include "crime.h"
 

@@ -2,6 +2,8 @@
  * free_sized with more than a mapping has.
  *
  * expect: ptm: free(): block of another size: address ADDR, size 1052656
+ * expect hardened: ptm: free(): block of another size: address ADDR, size
+ * 1048576
  */
 #include "crime.h"
 

@@ -2,6 +2,8 @@
  * free_sized with a size that the block never had room for.
  *
  * expect: ptm: free(): block of another size: address ADDR, size 104, arena 1
+ * expect hardened: ptm: free(): block of another size: address ADDR, size 100,
+ * arena 1
  */
 #include "crime.h"
 

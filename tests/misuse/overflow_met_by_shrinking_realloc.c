@@ -3,6 +3,8 @@
  *
  * expect: ptm: realloc(): destroyed size word after the block: address ADDR,
  * size 1000, arena 1
+ * expect hardened: ptm: realloc(): bytes after the block overwritten: address
+ * ADDR, size 1016, arena 1
  */
 #include "crime.h"
 

@@ -6,6 +6,8 @@
  *
  * expect: ptm: heap: destroyed size word after the block: address ADDR, size
  * 24, arena 1
+ * expect hardened: ptm: free(): bytes after the block overwritten: address
+ * ADDR, size 40, arena 1
  */
 #include "crime.h"
 

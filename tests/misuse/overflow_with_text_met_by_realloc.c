@@ -4,6 +4,8 @@
  *
  * expect: ptm: realloc(): destroyed size word after the block: address ADDR,
  * size 24, arena 1
+ * expect hardened: ptm: realloc(): bytes after the block overwritten: address
+ * ADDR, size 40, arena 1
  */
 #include "crime.h"
 

@@ -2,6 +2,8 @@
  * realloc of a block that was freed.
  *
  * expect: ptm: realloc(): use of a freed block: address ADDR, size 24, arena 1
+ * expect hardened: ptm: realloc(): use of a freed block: address ADDR, size 40,
+ * arena 1
  */
 #include "crime.h"
 

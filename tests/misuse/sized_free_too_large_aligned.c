@@ -3,6 +3,8 @@
  *
  * expect: ptm: free(): block of another size: address ADDR, size 104, arena
  * 1
+ * expect hardened: ptm: free(): block of another size: address ADDR, size 100,
+ * arena 1
  */
 #include "crime.h"
 

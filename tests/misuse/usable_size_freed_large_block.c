@@ -3,6 +3,8 @@
  *
  * expect: ptm: malloc_usable_size(): use of a freed block: address ADDR, size
  * 213000, arena 1
+ * expect hardened: ptm: malloc_usable_size(): use of a freed block: address
+ * ADDR, size 213016, arena 1
  */
 #include "crime.h"
 

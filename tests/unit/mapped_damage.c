@@ -127,13 +127,13 @@ static void an_entry_out_of_reach_is_found(void **state)
     struct slot *wrong = out_of_reach(slot);
     struct slot saved = *slot;
     *wrong = saved;
-    *slot = (struct slot){SLOT_EMPTY, 0};
+    *slot = (struct slot){.key = SLOT_EMPTY};
     table_must_be_damaged("mapping cannot be found in the table",
                           chunk2mem(chunks[0]));
     *slot = saved;
     table_must_be_damaged("mapping cannot be found in the table",
                           chunk2mem(chunks[0]));
-    *wrong = (struct slot){SLOT_EMPTY, 0};
+    *wrong = (struct slot){.key = SLOT_EMPTY};
     table_must_be_sound();
 }
 
@@ -191,9 +191,10 @@ static void stop_half_way(void *unused)
 {
     (void)unused;
     lock_table();
-    put(table.array, (struct slot){(uintptr_t)chunks[0] + SLOT_KEPT, 4096});
-    put(table.array, (struct slot){0x10000, 4096});
-    put(table.array, (struct slot){0x20000 + SLOT_BUSY, 4096});
+    put(table.array,
+        (struct slot){.key = (uintptr_t)chunks[0] + SLOT_KEPT, .length = 4096});
+    put(table.array, (struct slot){.key = 0x10000, .length = 4096});
+    put(table.array, (struct slot){.key = 0x20000 + SLOT_BUSY, .length = 4096});
     table.promised = 7;
     table.totals.count = 99;
     table.totals.bytes = 1;

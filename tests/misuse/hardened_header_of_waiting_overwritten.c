@@ -1,0 +1,30 @@
+/*
+ * The size word of a block that has left quarantine, and waits to be handed
+ * out.
+ *
+ * hardened: on
+ *
+ * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
+ */
+#include "crime.h"
+
+/* More than quarantine holds. */
+static void empty_quarantine(size_t size)
+{
+    for (int i = 0; i < 3000; i++) {
+        free(opaque(malloc(size)));
+    }
+}
+
+int main(void)
+{
+    char *block = malloc(600);
+    free(suspect(block));
+    empty_quarantine(24);
+    overwrite(block - 8, 0x41, 8);
+    suspect_word(block);
+    for (int i = 0; i < 16; i++) {
+        use(malloc(600));
+    }
+    return 0;
+}

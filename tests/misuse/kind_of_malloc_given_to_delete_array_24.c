@@ -1,0 +1,21 @@
+/*
+ * What malloc gave, 24 bytes, goes to operator delete[].
+ *
+ * hardened: on
+ *
+ * expect: ptm: operator delete[]: block of malloc: address ADDR, size 24, arena
+ * 1
+ */
+#include "crime.h"
+
+void *operator_new(size_t size) __asm__("_Znwm");
+void *operator_new_array(size_t size) __asm__("_Znam");
+void operator_delete(void *block) __asm__("_ZdlPv");
+void operator_delete_array(void *block) __asm__("_ZdaPv");
+
+int main(void)
+{
+    void *block = malloc(24);
+    operator_delete_array(suspect(block));
+    return 0;
+}
