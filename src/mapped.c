@@ -277,6 +277,19 @@ static bool unmap_victims(const struct victims *victims)
     return victims->count > 0;
 }
 
+/* The same for what is closed. It is opened to be kept; if that is refused too,
+ * its addresses are lost. */
+static void unmap_walled(const struct victims *walled)
+{
+    for (size_t i = 0; i < walled->count; i++) {
+        struct mapping mapping = walled->mappings[i];
+        if (!os_unmap(mapping.start, mapping.length) &&
+            os_commit(mapping.start, mapping.length)) {
+            unmap_victims(&(struct victims){.count = 1, .mappings = {mapping}});
+        }
+    }
+}
+
 /* Unmaps, or keeps; in both cases the promise is settled. */
 static void discard_new_mapping(char *start, size_t length)
 {
@@ -507,7 +520,7 @@ static void free_walled(struct chunk *chunk, const struct slot *entry)
     settle_claim(chunk, (struct slot){.key = SLOT_GONE});
     walled_wait(mapping, &victims);
     unlock_table();
-    unmap_victims(&victims);
+    unmap_walled(&victims);
 }
 
 static void free_plain_locked(struct chunk *chunk, size_t length,
@@ -558,7 +571,7 @@ bool mapped_trim(void)
     recent_expire_all(&victims);
     walled_wake_all(&walled);
     unlock_table();
-    unmap_victims(&walled);
+    unmap_walled(&walled);
     return unmap_victims(&victims) || walled.count > 0;
 }
 

@@ -1,0 +1,174 @@
+/*
+ * harden.c - hardened mode: which block comes next cannot be foreseen, canaries
+ * of every length, kinds, and a quarantine that there is no memory for.
+ */
+#include "harden.h"
+
+#include "unit.h"
+
+#include <string.h>
+
+#include "alloc.h"
+#include "child.h"
+#include "faulty_syscall.h"
+#include "kind.h"
+#include "mapped.h"
+#include "options.h"
+#include "size.h"
+#include "tcache.h"
+
+enum {
+    BLOCKS = 64,
+    SIZE = 100,
+};
+
+static int hardened_mode(void **state)
+{
+    (void)state;
+    option_set(OPTION_HARDENED, 1);
+    option_set(OPTION_GUARD, 0);
+    tcache_set_limits();
+    kinds_are_told = true;
+    return 0;
+}
+
+static void canaries_of_every_length_are_told(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 300; size++) {
+        char *mem = alloc_malloc(size);
+        assert_int_equal(alloc_usable_size(mem), size);
+        memset(mem, 0, size);
+        assert_int_equal(alloc_usable_size(mem), size);
+        memset(mem, 0xff, size);
+        assert_int_equal(alloc_usable_size(mem), size);
+        alloc_free(mem);
+    }
+}
+
+struct overrun {
+    size_t size;
+    size_t at;
+};
+
+static void run_over(void *argument)
+{
+    const struct overrun *overrun = argument;
+    char *mem = alloc_malloc(overrun->size);
+    mem[overrun->size + overrun->at] = 0;
+    alloc_free(mem);
+}
+
+/* A zero in any place behind a block, even if there is but one. */
+static void each_byte_behind_is_watched(void **state)
+{
+    (void)state;
+    for (size_t size = 24; size < 40; size++) {
+        size_t usable = usable_size_of(request_to_chunk_size(size + 1));
+        for (size_t at = 0; at < usable - size; at += 5) {
+            struct overrun overrun = {size, at};
+            struct ending ending = child_run(run_over, &overrun);
+            assert_non_null(
+                strstr(ending.words, "free(): bytes after the block"));
+        }
+    }
+}
+
+/* How many of the blocks lie right behind the one that was given before. */
+static int followers(void *const *mems)
+{
+    int count = 0;
+    for (int i = 1; i < BLOCKS; i++) {
+        count += (char *)mems[i] - (char *)mems[i - 1] == 112;
+    }
+    return count;
+}
+
+static void the_order_of_carving_is_random(void **state)
+{
+    void *mems[BLOCKS];
+    (void)state;
+    for (int i = 0; i < BLOCKS; i++) {
+        mems[i] = alloc_malloc(SIZE);
+    }
+    assert_true(followers(mems) < BLOCKS / 2);
+    for (int i = 0; i < BLOCKS; i++) {
+        alloc_free(mems[i]);
+    }
+}
+
+/* What was freed last does not come next, nor in the order it was freed. */
+static void the_order_of_reuse_is_random(void **state)
+{
+    enum { ROUNDS = 4 * QUARANTINE_BLOCKS };
+    void *last = NULL;
+    int same = 0;
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        void *mem = alloc_malloc(SIZE);
+        same += mem == last;
+        last = mem;
+        alloc_free(mem);
+    }
+    assert_int_equal(same, 0);
+}
+
+static void kinds_change_and_blocks_can_be_freed(void **state)
+{
+    static const size_t sizes[] = {1, 100, 5000, 400000};
+    (void)state;
+    for (size_t i = 0; i < count_of(sizes); i++) {
+        void *mem = alloc_malloc(sizes[i]);
+        kind_change(mem, KIND_MALLOC, KIND_NEW, "new");
+        assert_int_equal(alloc_usable_size(mem), sizes[i]);
+        kind_change(mem, KIND_NEW, KIND_NEW_ARRAY, "new[]");
+        kind_change(mem, KIND_ANY, KIND_MALLOC, "delete");
+        alloc_free(mem);
+    }
+    /* Not blocks of any kind. */
+    kind_change((void *)64, KIND_NEW, KIND_MALLOC, "delete");
+    kind_change((char *)NULL + 3, KIND_NEW, KIND_MALLOC, "delete");
+}
+
+/* Without memory for its books there is no quarantine, and no stock. */
+static void work_without_a_quarantine(void *unused)
+{
+    const struct faulty_plan plan = {
+        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+    char *mems[BLOCKS];
+    (void)unused;
+    /* The arena and its heap are there. */
+    option_set(OPTION_HARDENED, 0);
+    alloc_free(alloc_malloc(100000));
+    option_set(OPTION_HARDENED, 1);
+    faulty_use(&plan);
+    for (int i = 0; i < BLOCKS; i++) {
+        mems[i] = alloc_malloc(SIZE);
+        MUST(mems[i] != NULL);
+        memset(mems[i], 1, SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        alloc_free(mems[i]);
+    }
+    MUST(faulty_calls_refused() > 0);
+}
+
+static void there_may_be_no_memory_for_it(void **state)
+{
+    (void)state;
+    child_must_succeed(work_without_a_quarantine, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_may_be_no_memory_for_it),
+        cmocka_unit_test(canaries_of_every_length_are_told),
+        cmocka_unit_test(each_byte_behind_is_watched),
+        cmocka_unit_test(the_order_of_carving_is_random),
+        cmocka_unit_test(the_order_of_reuse_is_random),
+        cmocka_unit_test(kinds_change_and_blocks_can_be_freed),
+    };
+    trial_watch_for(UNIT_WATCHDOG_SECONDS);
+    return cmocka_run_group_tests(tests, hardened_mode, NULL);
+}
