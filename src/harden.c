@@ -137,10 +137,10 @@ void harden_mark(struct chunk *chunk, size_t bytes)
     write_canary(chunk, (struct tail){slack, KIND_MALLOC});
 }
 
-static bool is_canary(const struct chunk *chunk, struct canary canary,
+/* The last word of the block is given. */
+static bool is_canary(const canary_word *word, struct canary canary,
                       struct tail tail)
 {
-    const canary_word *word = end_of_chunk(chunk) - 1;
     size_t slack = tail.slack;
     bool is_whole = has_upper(word, last_word(canary, tail), slack);
     while (unlikely(slack > sizeof *word) && is_whole) {
@@ -153,11 +153,13 @@ static bool is_canary(const struct chunk *chunk, struct canary canary,
 static struct tail tail_of(const struct chunk *chunk)
 {
     struct canary canary = canary_of(chunk);
-    unsigned code = (unsigned)(end_of_chunk(chunk)[-1] >> 56) ^ canary.hide;
+    size_t usable = usable_size_of(chunk_size(chunk));
+    const canary_word *word =
+        (canary_word *)((uintptr_t)chunk2mem(chunk) + usable) - 1;
+    unsigned code = (unsigned)(*word >> 56) ^ canary.hide;
     struct tail tail = {code % SLACK_END, (enum block_kind)(code / SLACK_END)};
     if (unlikely(tail.kind >= KIND_COUNT || tail.slack == 0 ||
-                 tail.slack > usable_size_of(chunk_size(chunk)) ||
-                 !is_canary(chunk, canary, tail))) {
+                 tail.slack > usable || !is_canary(word, canary, tail))) {
         tail.slack = 0;
     }
     return tail;
@@ -219,7 +221,7 @@ size_t harden_size_of_mallocs(const struct arena *arena,
 {
     struct tail tail = verified_tail(arena, chunk, where);
     size_t size = usable_size_of(chunk_size(chunk)) - tail.slack;
-    if (unlikely(tail.slack != 0 && tail.kind != KIND_MALLOC)) {
+    if (unlikely(tail.kind != KIND_MALLOC && tail.slack != 0)) {
         harden_die_of_kind(chunk2mem(chunk), size, tail.kind, where);
     }
     return size;
@@ -339,8 +341,9 @@ static bool holds_zero(const void *mem, size_t bytes)
     if (bytes > HARDEN_FEW_BYTES) {
         return any == 0 && memcmp(at, at + 1, bytes - sizeof *at) == 0;
     }
-    for (size_t i = 1; i < bytes / sizeof *at; i++) {
-        any |= at[i];
+    /* The number is odd: two at a time. */
+    for (size_t i = 1; i < bytes / sizeof *at; i += 2) {
+        any |= at[i] | at[i + 1];
     }
     return any == 0;
 }

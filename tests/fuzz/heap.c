@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "kind.h"
 #include "mapped.h"
 #include "options.h"
 #include "owner.h"
@@ -107,6 +108,10 @@ static void allocate_into(struct block *block, size_t size, uint32_t way)
     void *mem = way % 4 == 0   ? alloc_calloc(size)
                 : way % 4 == 1 ? alloc_memalign(64, size)
                                : alloc_malloc(size);
+    if (mem != NULL && kinds_are_told && way / 4 % 2 == 0) {
+        kind_change(mem, KIND_MALLOC, KIND_NEW, "operator new");
+        kind_change(mem, KIND_NEW, KIND_MALLOC, "operator delete");
+    }
     if (mem != NULL) {
         *block = (struct block){mem, size, 1};
         must_be_fresh(block);
@@ -212,14 +217,34 @@ static void step(struct input *input)
     }
 }
 
+/* So many blocks of a size that the arena has runs for it from now on. */
+static void demand_runs(void)
+{
+    static const size_t sizes[] = {24, 120, 1000};
+    void *demanded[RUN_DEMAND / 24 + 1];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t count = RUN_DEMAND / sizes[i] + 1;
+        for (size_t j = 0; j < count; j++) {
+            demanded[j] = alloc_malloc(sizes[i]);
+        }
+        for (size_t j = 0; j < count; j++) {
+            alloc_free(demanded[j]);
+        }
+    }
+}
+
 static void play(struct input input)
 {
     close(2);
-    /* Modes: with caches, without, hardened. */
-    uint32_t mode = draw(&input) % 3;
-    option_set(OPTION_TCACHE_MAX, mode == 1 ? 0 : DEFAULT_TCACHE_MAX);
-    option_set(OPTION_HARDENED, mode == 2);
+    /* Modes: with caches, with caches and runs, without, hardened. */
+    uint32_t mode = draw(&input) % 4;
+    option_set(OPTION_TCACHE_MAX, mode == 2 ? 0 : DEFAULT_TCACHE_MAX);
+    option_set(OPTION_HARDENED, mode == 3);
+    kinds_are_told = mode == 3;
     tcache_set_limits();
+    if (mode == 1) {
+        demand_runs();
+    }
     for (int i = 0; i < STEPS || input.left > 0; i++) {
         step(&input);
     }
