@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "arenas.h"
 #include "bell.h"
+#include "harden.h"
 #include "limit.h"
 #include "lock.h"
 #include "mapped.h"
@@ -90,6 +91,7 @@ bool purge_everything(size_t pad)
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);
         empty_depot(arena);
+        harden_release(arena);
         lock_purge();
         any |= empty_arena(arena, pad);
         lock_release(&purge.lock);

@@ -3,7 +3,6 @@
  * the heap has.
  *
  * caches: on
- * hardened: off
  *
  * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
  */

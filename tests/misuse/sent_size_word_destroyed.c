@@ -3,7 +3,6 @@
  * overwritten with text.
  *
  * caches: on
- * hardened: off
  *
  * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
  */

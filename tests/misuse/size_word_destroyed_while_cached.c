@@ -2,7 +2,6 @@
  * malloc_trim after the size word of a cached block was overwritten with text.
  *
  * caches: on
- * hardened: off
  *
  * expect: ptm: heap: destroyed size word: address ADDR, word WORD, arena 1
  */

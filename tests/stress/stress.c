@@ -32,8 +32,7 @@ enum {
     ROUND_MILLISECONDS = 1500,
     CONTROL_CALL_ONE_IN = 3000,
     LOG2_OF_LARGEST = 26,
-    HEAP_HEADER = 32 << 10,         /* bytes, at most */
-    QUARANTINE_AND_STOCK = 1 << 20, /* of an arena, the same */
+    HEAP_HEADER = 32 << 10, /* bytes, at most */
 };
 
 #define LIVE_BYTES_LIMIT ((size_t)512 << 20)
@@ -499,11 +498,8 @@ int main(int argc, char **argv)
     MUST(!faults || atof(argv[2]) < 20 || atomic_load(&refusals) > 0);
     /* Nothing was lost: neither blocks of the heaps nor mappings. The headers
        of heaps count as used, and those that reserved little, because more was
-       refused, are not given back; nor is what an arena in hardened mode has
-       in quarantine and in stock. */
-    MUST(after.uordblks <=
-         (256 << 10) + heaps() * HEAP_HEADER +
-             (is_option("hardened") ? heaps() * QUARANTINE_AND_STOCK : 0));
+       refused, are not given back. */
+    MUST(after.uordblks <= (256 << 10) + heaps() * HEAP_HEADER);
     MUST(after.hblks == before.hblks && after.hblkhd == before.hblkhd);
     return 0;
 }
