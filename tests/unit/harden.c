@@ -127,7 +127,7 @@ static void kinds_change_and_blocks_can_be_freed(void **state)
     }
     /* Not blocks of any kind. */
     kind_change((void *)64, KIND_NEW, KIND_MALLOC, "delete");
-    kind_change((char *)NULL + 3, KIND_NEW, KIND_MALLOC, "delete");
+    kind_change((void *)3, KIND_NEW, KIND_MALLOC, "delete");
 }
 
 /* Without memory for its books there is no quarantine, and no stock. */
