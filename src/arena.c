@@ -882,19 +882,20 @@ bool arena_free_depot(struct arena *arena, size_t most)
 }
 
 /* Twice as many bytes go as have come just now: as live bytes fall, the depot
- * must fall with them, but no call is to pay for many that came before. */
+ * must fall with them, but no call is to pay for many that came before. How
+ * many blocks that are is told by their mean. */
 static void keep_depot_small(struct arena *arena, size_t came)
 {
     const struct depot *depot = &arena->depot;
     size_t most =
         max_size(DEPOT_BYTES, arena_live_bytes(arena) / DEPOT_LIVE_SHARE);
-    size_t until =
-        max_size(most, depot->bytes - min_size(depot->bytes, 2 * came));
-    for (size_t freed = 0;
-         unlikely(depot->bytes > until || depot->blocks > DEPOT_BLOCKS) &&
-         freed < 2 * SLOW_STEP;
-         freed += DEPOT_STEP) {
-        arena_free_depot(arena, DEPOT_STEP);
+    if (unlikely(depot->bytes > most || depot->blocks > DEPOT_BLOCKS)) {
+        size_t bytes =
+            min_size(2 * came, depot->bytes - min_size(most, depot->bytes));
+        size_t blocks = bytes * depot->blocks / depot->bytes + DEPOT_STEP;
+        size_t over = depot->blocks - min_size(DEPOT_BLOCKS, depot->blocks);
+        arena_free_depot(arena,
+                         min_size(max_size(blocks, over), 2 * SLOW_STEP));
     }
 }
 

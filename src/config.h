@@ -111,8 +111,8 @@ enum {
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
 
-    /* Blocks of the depot that are freed between two looks at what is left. */
-    DEPOT_STEP = 8,
+    /* Blocks that a depot with too much loses at least, when some come. */
+    DEPOT_STEP = 4,
 
     /* Objects of WATCHED pages that a thread frees before it ends the watch
      * over the page of the last: each takes some 13 ns longer than others, and
