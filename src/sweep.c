@@ -354,11 +354,13 @@ static void learn(struct sweeps *sweeps)
 
 /* Live bytes have risen since the last sweep: so they may do so again. How long
  * have they fallen from that peak? The clock is looked at only while there is
- * too much. Without a helper there may be nobody later. */
+ * too much. Without a helper there may be nobody later: but for one who is
+ * known to swing. */
 static bool may_swing(struct sweeps *sweeps, size_t excess)
 {
     size_t risen = sweeps->live_high - sweeps->live_then;
-    if (risen <= option_get(OPTION_TRIM_THRESHOLD) || !bell_has_helper()) {
+    bool may_wait = bell_has_helper() || sweeps->allowance > 0;
+    if (risen <= option_get(OPTION_TRIM_THRESHOLD) || !may_wait) {
         return false;
     }
     uint64_t now = os_milliseconds();
