@@ -20,13 +20,17 @@ set -eu
   exit 2
 }
 lib=$(realpath "$1")
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 title=$(basename "$0")
 python=/usr/bin/python3
+packages=test
+[ "$(basename "$(dirname "$0")")" != heavy ] || packages=programs-all
 
 # Only Debian's programs, and no wishes of the caller's environment.
 wishes='LD|MALLOC|PTM|GLIBC|PYTHON|PERL|NODE|GIT|XZ|ZSTD|GZIP|TAR|JQ'
-wishes="$wishes|MAKE|MFLAGS|CC|CXX|CPATH|CPLUS|C_INCLUDE|BASH_ENV"
+wishes="$wishes|MAKE|MFLAGS|CC|CXX|CPATH|CPLUS|C_INCLUDE|BASH_ENV|APT|CMAKE"
+wishes="$wishes|CTEST|NINJA|PG|MYSQL|MARIADB|PHP|RUBY|GEM|JAVA|JDK|_JAVA|CLASSPATH"
+wishes="$wishes|GO|CGO|RUST|CARGO|VIM|FF|AV_|SYSTEMD|XDG|DISPLAY|DBUS"
 # shellcheck disable=SC2046 # one word a variable
 unset $(compgen -e | grep -E "^($wishes)") PAGER EDITOR
 export LC_ALL=C TZ=UTC PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -65,8 +69,30 @@ needs() {
   local program
   for program; do
     command -v "$program" >/dev/null ||
-      fail "$program is missing: run tools/packages test"
+      fail "$program is missing: run tools/packages $packages"
   done
+}
+
+# debian_source PACKAGE: unpacks the release's source of it to $work/PACKAGE.
+# The machine's package lists stay as they are.
+debian_source() {
+  local lists=$work/lists options
+  mkdir -p "$lists/parts" "$lists/partial"
+  awk 'BEGIN { RS = ""; ORS = "\n\n" } !/Suites:[^\n]*security/' \
+    /etc/apt/sources.list.d/debian.sources |
+    sed 's/^Types: deb$/Types: deb-src/' >"$lists/parts/source.sources"
+  options=(-qq -o Dir::Etc::SourceList=/dev/null
+    -o Dir::Etc::SourceParts="$lists/parts" -o Dir::State::Lists="$lists"
+    -o APT::Sandbox::User=root)
+  (
+    cd "$lists" && apt-get "${options[@]}" update &&
+      apt-get "${options[@]}" source --download-only "$1" &&
+      dpkg-source --no-check -x ./*.dsc "$work/$1"
+  ) >"$work/source.log" 2>&1 || {
+    tail "$work/source.log" >&2
+    fail "cannot get the source of $1"
+  }
+  rm -rf "$lists"
 }
 
 # preloaded PID: if this is the run with the library, PID must have it mapped.
