@@ -12,6 +12,7 @@
  *   probe apart PLUGIN     opens it in a namespace of its own
  *   probe neighbour PLUGIN opens it, and lets it open libneighbour.so, which is
  *                          where only the plugin's RUNPATH says
+ *   probe pages SIZE       when a page is so large
  *   probe maps             when the kernel has no more mappings to give
  *   probe sandbox          when all but the most needed calls are refused
  */
@@ -230,6 +231,8 @@ int main(int argc, char **argv)
         MUST(open("libneighbour.so") != NULL);
     } else if (strcmp(word, "apart") == 0) {
         use_plugin_apart(argv[2]);
+    } else if (strcmp(word, "pages") == 0) {
+        MUST(sysconf(_SC_PAGESIZE) == strtol(argv[2], NULL, 10));
     } else if (strcmp(word, "maps") == 0) {
         use_up_mappings();
     } else if (strcmp(word, "sandbox") == 0) {
