@@ -189,6 +189,13 @@ static inline unsigned run_index_of(unsigned size_class, const void *mem)
 }
 
 /* ---- the mark of an object that is not with the program -------------------
+ *
+ * The mark is in memory that is the program's when the object is. So no
+ * register may still hold it when a call returns: where a value does not matter
+ * a compiler stores any register, and one that stores this one, right there,
+ * makes an object that is in use look freed. (rustc does so, in variants of an
+ * enum that do not use the word.) Hence the functions below undo what they
+ * compute: each leaves the address.
  */
 
 typedef uint64_t __attribute__((may_alias)) object_word;
@@ -201,22 +208,33 @@ static inline uint64_t object_mark(const void *mem)
 
 static inline bool object_is_marked(const void *mem)
 {
-    return !PTM_SEALED || ((const object_word *)mem)[1] == object_mark(mem);
+    uint64_t address = ((const object_word *)mem)[1] ^ seal_keys.object;
+    __asm__("" : "+r"(address)); /* else the mark is computed and compared */
+    return !PTM_SEALED || address == (uintptr_t)mem;
 }
 
 /* Whether it can be marked, by half of the word: a program often writes four
  * bytes at a time, and to load eight right after that is slow. */
 static inline bool object_may_be_marked(const void *mem)
 {
-    return PTM_SEALED && unlikely(((const object_half_word *)mem)[2] ==
-                                  (uint32_t)object_mark(mem));
+    uint32_t half =
+        ((const object_half_word *)mem)[2] ^ (uint32_t)seal_keys.object;
+    __asm__("" : "+r"(half));
+    return PTM_SEALED && unlikely(half == (uint32_t)(uintptr_t)mem);
 }
 
 static inline void object_set_mark(void *mem)
 {
-    if (PTM_SEALED) {
-        ((object_word *)mem)[1] = object_mark(mem);
+    if (!PTM_SEALED) {
+        return;
     }
+    object_word *word = (object_word *)mem + 1;
+    uint64_t mark = object_mark(mem);
+    *word = mark;
+    /* Behind the store the register is turned back into the address. */
+    __asm__("" : "+r"(mark) : "m"(*word));
+    mark ^= seal_keys.object;
+    __asm__ volatile("" : : "r"(mark));
 }
 
 static inline void object_wipe_mark(void *mem)
