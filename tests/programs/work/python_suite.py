@@ -40,7 +40,7 @@ def run(modules, processes):
     if os.path.exists(report):
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             marks = [mark.tag for mark in case if mark.tag in ORDER]
-            results[case.get("name")] = (marks or [case.get("result")])[0]
+            results[case.get("name")] = (marks or [case.get("result")])[0] or "error"
     return results, sorted(failed & set(modules))
 
 
