@@ -10,13 +10,21 @@ PTM_TLS unsigned lock_ranks_held;
  * first.
  *
  * `witness` points to a word that the kernel zeroes in every child (and not in
- * one made by vfork, which shares it). It spares a waiter the question which
- * process this is; where the kernel, or who plays its part, takes the order to
- * wipe it and does not, the fork handler still asks. */
+ * one made by vfork, which shares it): who finds it so and takes it in hand
+ * counts the fork, for all. It spares a waiter the question which process this
+ * is, and a child may have its parent's number: where both are the first in a
+ * namespace of their own. Where the kernel, or who plays its part, takes the
+ * order to wipe it and does not, the fork handler still asks. */
 static struct {
     uint64_t process;
     uint32_t *witness;
 } forks;
+
+enum {
+    WITNESS_WIPED = 0,
+    WITNESS_IN_HAND,
+    WITNESS_OF_PROCESS, /* the process was noted */
+};
 
 static void note_process(bool is_new)
 {
@@ -32,36 +40,40 @@ static void note_process(bool is_new)
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
-/* The witness, where it is wiped; else NULL. */
-static uint32_t *wiped_witness(void)
+/* Several threads of a child may come at once, if a handler of fork that runs
+ * before ours makes some: one counts, the others wait for that. */
+PTM_COLD static void heed_witness(uint32_t *witness)
 {
-    uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
-    bool is_wiped =
-        witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
-    return is_wiped ? witness : NULL;
+    uint32_t wiped = WITNESS_WIPED;
+    if (__atomic_compare_exchange_n(witness, &wiped, WITNESS_IN_HAND, false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+        note_process(true);
+        __atomic_store_n(witness, WITNESS_OF_PROCESS, __ATOMIC_RELEASE);
+    }
+    while (__atomic_load_n(witness, __ATOMIC_ACQUIRE) == WITNESS_IN_HAND) {
+        os_yield();
+    }
 }
 
-/* A witness of 1 was written after the process was noted. */
+static void ask_witness(void)
+{
+    uint32_t *witness = __atomic_load_n(&forks.witness, __ATOMIC_ACQUIRE);
+    if (witness != NULL &&
+        __atomic_load_n(witness, __ATOMIC_ACQUIRE) != WITNESS_OF_PROCESS) {
+        heed_witness(witness);
+    }
+}
+
 static uint16_t current_generation(void)
 {
-    uint32_t *witness = wiped_witness();
-    if (witness != NULL) {
-        note_process(false);
-        __atomic_store_n(witness, 1, __ATOMIC_RELEASE);
-    }
+    ask_witness();
     return (uint16_t)__atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
 }
 
-/* Here is one thread, and a witness that is wiped still says that nobody has
- * noted the fork: so it counts even where the number is the parent's, as that
- * of the first process in a namespace of its own may be. */
 void lock_note_fork(void)
 {
-    uint32_t *witness = wiped_witness();
-    note_process(witness != NULL);
-    if (witness != NULL) {
-        __atomic_store_n(witness, 1, __ATOMIC_RELEASE);
-    }
+    ask_witness();
+    note_process(false);
 }
 
 /* Until a process has its second thread, no lock can be lost in a fork: the
@@ -84,7 +96,7 @@ void lock_watch_forks(void)
     if (word == NULL) {
         return;
     }
-    *word = 1;
+    *word = WITNESS_OF_PROCESS;
     uint32_t *none = NULL;
     if (!__atomic_compare_exchange_n(&forks.witness, &none, word, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {

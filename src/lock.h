@@ -150,8 +150,8 @@ void lock_kill(struct lock *lock);
  * Called when a process gets its second thread. */
 void lock_watch_forks(void);
 
-/* This process is the child of a fork, and has one thread: begins a new
- * generation. */
+/* This process is the child of a fork: begins a new generation, unless somebody
+ * has noticed it before. */
 void lock_note_fork(void);
 
 #endif

@@ -444,6 +444,85 @@ static void a_watched_fork_needs_no_handler(void **state)
     child_must_succeed(watch_and_fork, NULL);
 }
 
+/* Two threads notice a fork: the first who asks for the number of the process
+ * waits until the second does, if he does so soon; and that one until the first
+ * has done. */
+static struct {
+    atomic_bool is_set;
+    atomic_int askers;
+    atomic_bool first_is_done;
+} stage;
+
+uint32_t __real_os_process(void);
+uint32_t __wrap_os_process(void);
+
+uint32_t __wrap_os_process(void)
+{
+    if (atomic_load(&stage.is_set)) {
+        bool is_first = atomic_fetch_add(&stage.askers, 1) == 0;
+        for (int i = 0; i < 500; i++) {
+            if (is_first ? atomic_load(&stage.askers) > 1
+                         : atomic_load(&stage.first_is_done)) {
+                break;
+            }
+            usleep(1000);
+        }
+    }
+    return __real_os_process();
+}
+
+static uint16_t generation_now(void)
+{
+    struct lock fresh;
+    lock_initialise(&fresh, LOCK_RANK_ARENA);
+    return fresh.generation;
+}
+
+static void notice_first(void *unused)
+{
+    (void)unused;
+    generation_now();
+    atomic_store(&stage.first_is_done, true);
+}
+
+/* A handler of fork that runs before ours has made the actor. */
+static void notice_together(uint16_t before)
+{
+    struct actor actor;
+    trial_watch();
+    atomic_store(&stage.is_set, true);
+    actor_start(&actor);
+    actor_begin(&actor, notice_first, NULL);
+    while (atomic_load(&stage.askers) == 0) {
+        sched_yield();
+    }
+    lock_note_fork();
+    actor_finish(&actor);
+    MUST(generation_now() == (uint16_t)(before + 1));
+    _exit(0);
+}
+
+static void fork_and_notice_together(void *unused)
+{
+    (void)unused;
+    lock_watch_forks();
+    uint16_t before = generation_now();
+    pid_t child = fork();
+    if (child == 0) {
+        notice_together(before);
+    }
+    trial_child_must_succeed(child);
+}
+
+static void who_notices_a_fork_together_counts_it_once(void **state)
+{
+    (void)state;
+    /* The sanitizer takes a thread made now for one that it knows already. */
+    if (!UNIT_UNDER_TSAN) {
+        child_must_succeed(fork_and_notice_together, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +540,7 @@ int main(void)
         cmocka_unit_test(every_fork_counts),
         cmocka_unit_test(a_dead_lock_is_refused_for_ever),
         cmocka_unit_test(a_watched_fork_needs_no_handler),
+        cmocka_unit_test(who_notices_a_fork_together_counts_it_once),
     };
     return UNIT_RUN(tests);
 }
