@@ -269,7 +269,7 @@ static void unshare_is_not_cancelled(void)
     pid_t child = fork();
     if (child == 0) {
         trial_watch();
-        for (int i = 0; i < 20; i++) {
+        for (int i = 0; i < 5; i++) {
             atomic_bool is_past = false;
             pthread_t thread;
             void *result;
@@ -316,16 +316,22 @@ int main(int argc, char **argv)
     there_is_one_when_there_is_a_thread();
     if (is_wanted) {
         an_idle_process_shrinks();
+        trial_watch();
         then_it_sleeps();
+        trial_watch();
         an_idle_process_shrinks();
     }
+    trial_watch();
     ids_are_set_for_all_threads();
     a_child_has_its_own();
+    trial_watch();
     forks_do_not_meet_it();
     a_bare_child_has_its_own();
     a_vfork_leaves_it_alone();
     unshare_works_as_with_one_thread();
+    trial_watch();
     unshare_is_not_cancelled();
+    trial_watch();
     the_end_of_main_is_not_the_end();
     MUST(ptm_check() == 0);
     return 0;
