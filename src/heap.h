@@ -52,12 +52,12 @@ struct heap {
     struct run *runs; /* one for each 16 KiB; NULL: no run yet */
     size_t spans;     /* of runs, in it now */
     size_t runs_used; /* bytes of the table that may not be zero */
-    struct pages pages;
-    size_t unused[4]; /* fills a line */
+    size_t unused[5]; /* fills a line */
     /* The class of the run there, counted from 1, or 0, and RUN_WATCHED. Read
      * without the lock. */
     uint8_t page_class[HEAP_PAGES];
     uint8_t page_given[HEAP_PAGES]; /* enum heap_given */
+    struct pages pages;
 };
 
 #define HEAP_HEADER_SIZE sizeof(struct heap)

@@ -26,8 +26,8 @@ void pages_note_freed_widely(struct pages *pages, size_t from, size_t to)
     struct span_of_pages span = {from, to};
     while (span.from < span.to) {
         struct part part = first_part(span);
-        pages->groups[part.group].dirty |= part.mask;
-        pages->groups[part.group].recent |= part.mask;
+        pages->marks[part.group].dirty |= part.mask;
+        pages->marks[part.group].recent |= part.mask;
         span.from = part.end;
     }
 }
@@ -36,10 +36,10 @@ void pages_note_returned(struct pages *pages, struct span_of_pages span)
 {
     while (span.from < span.to) {
         struct part part = first_part(span);
-        struct page_group *group = &pages->groups[part.group];
-        if ((group->dirty & part.mask) != 0) {
-            group->dirty &= ~part.mask;
-            group->recent &= ~part.mask;
+        struct page_marks *marks = &pages->marks[part.group];
+        if ((marks->dirty & part.mask) != 0) {
+            marks->dirty &= ~part.mask;
+            marks->recent &= ~part.mask;
         }
         span.from = part.end;
     }
@@ -51,17 +51,12 @@ void pages_age(struct pages *pages, size_t end)
     struct span_of_pages span = {0, end};
     while (span.from < span.to) {
         struct part part = first_part(span);
-        struct page_group *group = &pages->groups[part.group];
-        if ((group->recent & part.mask) != 0) {
-            group->recent &= ~part.mask;
+        struct page_marks *marks = &pages->marks[part.group];
+        if ((marks->recent & part.mask) != 0) {
+            marks->recent &= ~part.mask;
         }
         span.from = part.end;
     }
-}
-
-static size_t place_of(size_t group, unsigned page)
-{
-    return (group * PAGES_OF_GROUP + page) << PAGES_SHIFT;
 }
 
 size_t pages_next_chunk(const struct pages *pages, size_t place, size_t end)
@@ -69,12 +64,11 @@ size_t pages_next_chunk(const struct pages *pages, size_t place, size_t end)
     struct span_of_pages span = {round_down(place, PAGES_SIZE), end};
     while (span.from < span.to) {
         struct part part = first_part(span);
-        const struct page_group *group = &pages->groups[part.group];
-        uint64_t begins = group->begins & part.mask;
+        uint64_t begins = pages->begins[part.group] & part.mask;
         if (begins != 0) {
-            unsigned page = lowest_bit(begins);
-            return place_of(part.group, page) +
-                   (size_t)group->start[page] * MALLOC_ALIGNMENT;
+            size_t page = part.group * PAGES_OF_GROUP + lowest_bit(begins);
+            return (page << PAGES_SHIFT) +
+                   (size_t)pages->start[page] * MALLOC_ALIGNMENT;
         }
         span.from = part.end;
     }
@@ -84,9 +78,14 @@ size_t pages_next_chunk(const struct pages *pages, size_t place, size_t end)
 static uint64_t dirty_in(const struct pages *pages, struct part part,
                          bool with_recent)
 {
-    const struct page_group *group = &pages->groups[part.group];
-    uint64_t dirty = group->dirty & part.mask;
-    return with_recent ? dirty : dirty & ~group->recent;
+    const struct page_marks *marks = &pages->marks[part.group];
+    uint64_t dirty = marks->dirty & part.mask;
+    return with_recent ? dirty : dirty & ~marks->recent;
+}
+
+static size_t place_of(size_t group, unsigned page)
+{
+    return (group * PAGES_OF_GROUP + page) << PAGES_SHIFT;
 }
 
 /* The first page of the span that is dirty, or is not; span.to if there is

@@ -2,19 +2,19 @@
  * pages.h - which pages of a heap hold garbage, and which are known to be zero.
  *
  * A part of the heap's header, so outside of all chunks. The heap is cut into
- * pages of 4 KiB, whatever the kernel's are; 64 of them, 256 KiB, make a group,
- * whose bits are a word of each kind:
+ * pages of 4 KiB, whatever the kernel's are; 64 of them make a group, whose
+ * bits are a word of each kind:
  *
- *     groups[0]    | dirty | recent | begins | start, a byte for each page |
- *     groups[1]    | ...
+ *     marks[group]    | dirty | recent |                      256 KiB of heap
+ *     begins[group]   | begins |
+ *     start[page]     a byte
  *
  *     dirty    the page was in use, and has not been given back since
  *     recent   ... and something in it was freed since pages_age
  *     begins   a large free chunk has its header here, at start * 16
  *
- * All that is known of a group lies together, so that a small heap has it in
- * the page in which its header begins. Each free looks at the marks, which are
- * written only when they change.
+ * Each free looks at the marks: they lie close together, and are written only
+ * when they change.
  *
  * Invariants, for every free chunk, top included:
  *
@@ -52,16 +52,16 @@ enum {
  * no whole page between its links and its end. */
 #define LARGE_FREE_MIN (PAGES_SIZE + MIN_CHUNK_SIZE)
 
-struct page_group {
+struct page_marks {
     uint64_t dirty;
     uint64_t recent;
-    uint64_t begins;
-    uint8_t start[PAGES_OF_GROUP];
 };
 
 struct pages {
     /* The last one is for who marks a little too much. */
-    struct page_group groups[PAGES_GROUPS + 1];
+    struct page_marks marks[PAGES_GROUPS + 1];
+    uint64_t begins[PAGES_GROUPS];
+    uint8_t start[PAGES_GROUPS * PAGES_OF_GROUP];
 };
 
 _Static_assert(PAGES_SIZE / MALLOC_ALIGNMENT <= 256, "a start is a byte");
@@ -85,12 +85,12 @@ static inline void pages_note_freed(struct pages *pages, size_t from, size_t to)
         pages_note_freed_widely(pages, from, to);
         return;
     }
-    struct page_group *group = &pages->groups[first / PAGES_OF_GROUP];
+    struct page_marks *marks = &pages->marks[first / PAGES_OF_GROUP];
     uint64_t mask = ~(uint64_t)0 >> (PAGES_OF_GROUP - 1 - (last - first));
     mask <<= first % PAGES_OF_GROUP;
-    if ((group->dirty & group->recent & mask) != mask) {
-        group->dirty |= mask;
-        group->recent |= mask;
+    if ((marks->dirty & marks->recent & mask) != mask) {
+        marks->dirty |= mask;
+        marks->recent |= mask;
     }
 }
 
@@ -98,16 +98,15 @@ static inline void pages_note_freed(struct pages *pages, size_t from, size_t to)
 static inline void pages_add_chunk(struct pages *pages, size_t place)
 {
     size_t page = place >> PAGES_SHIFT;
-    struct page_group *group = &pages->groups[page / PAGES_OF_GROUP];
-    group->begins |= (uint64_t)1 << page % PAGES_OF_GROUP;
-    group->start[page % PAGES_OF_GROUP] =
-        (uint8_t)(place % PAGES_SIZE / MALLOC_ALIGNMENT);
+    pages->begins[page / PAGES_OF_GROUP] |= (uint64_t)1
+                                            << page % PAGES_OF_GROUP;
+    pages->start[page] = (uint8_t)(place % PAGES_SIZE / MALLOC_ALIGNMENT);
 }
 
 static inline void pages_remove_chunk(struct pages *pages, size_t place)
 {
     size_t page = place >> PAGES_SHIFT;
-    pages->groups[page / PAGES_OF_GROUP].begins &=
+    pages->begins[page / PAGES_OF_GROUP] &=
         ~((uint64_t)1 << page % PAGES_OF_GROUP);
 }
 
