@@ -111,8 +111,9 @@ enum {
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,
 
-    /* Blocks that a depot with too much loses at least, when some come. */
-    DEPOT_STEP = 4,
+    /* Blocks that a depot with too much loses at least, when some come: fewer
+     * keep more memory, and more make that call longer. */
+    DEPOT_STEP = 48,
 
     /* Objects of WATCHED pages that a thread frees before it ends the watch
      * over the page of the last: each takes some 13 ns longer than others, and
