@@ -46,7 +46,7 @@ void recent_note_miss(size_t length)
     }
     size_t missed = min_size(length, recent.lost);
     recent.lost -= missed;
-    recent.earned = min_size(recent.earned + missed + missed / 4,
+    recent.earned = min_size(2 * recent.earned + missed + missed / 4,
                              option_get(OPTION_MAPPED_CACHE));
 }
 

@@ -233,11 +233,11 @@ static void what_is_missed_soon_is_allowed(void **state)
     now += RETURN_TOO_SOON;
     recent_note_miss(12 * MIB);
     assert_int_equal(recent_allowance(), RECENT_ALONE + 15 * MIB);
-    /* No more than was lost. */
+    /* No more than was lost; but what was allowed before was too little. */
     recent_note_miss(12 * MIB);
-    assert_int_equal(recent_allowance(), RECENT_ALONE + 20 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 35 * MIB);
     recent_note_miss(12 * MIB);
-    assert_int_equal(recent_allowance(), RECENT_ALONE + 20 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 35 * MIB);
 }
 
 static void what_is_missed_late_is_not(void **state)
