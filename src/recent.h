@@ -20,7 +20,7 @@
  *   6. at first RECENT_ALONE bytes may be kept without a helper. A request that
  *      has to be mapped, and would not, had what went within RETURN_TOO_SOON
  *      been kept, allows so much more, a quarter of it, and as much again as
- * was allowed so. What is kept, and not used for a `decay`, allows so much
+ *      was allowed so. What is kept, and not used for a `decay`, allows so much
  *      less.
  *
  * There is no ratchet: what is kept is bounded in bytes and time, whatever the
