@@ -1,7 +1,7 @@
 /*
  * free of a block twice; in between malloc_trim has taken it out of the cache.
- * Which free chunk it has become part of in hardened mode depends on chance, and
- * so the size that is told.
+ * In hardened mode it is chance which free chunk it has become part of, and so
+ * which size is told.
  *
  * hardened: off
  *
