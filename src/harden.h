@@ -26,8 +26,8 @@
  * believed.
  *
  * Threads: whoever calls holds the arena's lock, but for harden_is_on and
- * harden_release, and for harden_size and harden_kind_change, which want the
- * block to be the caller's.
+ * harden_release, and for those that ask for a block's size or change its kind:
+ * they want it to be the caller's.
  */
 #ifndef PTM_HARDEN_H
 #define PTM_HARDEN_H
