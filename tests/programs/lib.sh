@@ -178,7 +178,7 @@ same() {
   [ -s "$work/plain.out" ] || fail "$1 printed nothing to compare"
   run_once preloaded "$lib" "$1"
   for stream in status out err; do
-    diff "$work/plain.$stream" "$work/preloaded.$stream" \
+    diff -a "$work/plain.$stream" "$work/preloaded.$stream" \
       >"$work/difference" || {
       head -n 40 "$work/difference" | cut -c 1-200 >&2
       [ $stream = err ] || tail -n 20 "$work/preloaded.err" >&2

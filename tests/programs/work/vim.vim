@@ -16,7 +16,8 @@ write! indented.out
 for engine in [1, 2]
   execute 'set regexpengine=' . engine
   silent %s/\(\w\+\)\s*=\s*\(\w\+\)/\2 <- \1/ge
-  call add(results, searchcount({'pattern': '\v\w+_\d+', 'maxcount': 0}).total)
+  call add(results, searchcount({'pattern': '\v\w+_\d+', 'maxcount': 0,
+    \ 'timeout': 0}).total)
   undo
 endfor
 silent %sort /\w\+/
