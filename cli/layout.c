@@ -46,7 +46,7 @@ static const struct name {
     LAYOUT_REQUIRED(LAYOUT_NAME)
 #undef is_required
 #define is_required false
-        LAYOUT_OPTIONAL(LAYOUT_NAME)
+        LAYOUT_OPTIONAL(LAYOUT_NAME) LAYOUT_PROFILE(LAYOUT_NAME)
 #undef is_required
 };
 
@@ -182,6 +182,9 @@ const char *layout_find(struct layout *layout, const struct memory *memory)
     for (int i = 0; i < parts; i++)
         if (found.parts[i] != 0 && !read_part(layout, memory, found.parts[i]))
             return "the description of its ptm is damaged";
+    if (layout_has(layout->profile_part) &&
+        !read_part(layout, memory, layout->profile_part))
+        return "the description of its ptm is damaged";
     for (size_t i = 0; i < name_count; i++)
         if (names[i].is_required && !layout_has(*field_of(layout, &names[i])))
             return "the description of its ptm lacks what is needed";

@@ -6,6 +6,7 @@
  *   ptm compare   runs the command under both mallocs and says what each cost
  *   ptm why       says what the memory of a process is for
  *   ptm map       draws it
+ *   ptm profile   writes who has asked for it
  *   ptm top       shows all processes under ptm, again and again
  *   ptm record    runs the command and keeps what it allocated
  *   ptm replay    does that again, under this malloc or that
@@ -14,6 +15,7 @@
 #include "launch.h"
 #include "map.h"
 #include "options.h"
+#include "profile.h"
 #include "record.h"
 #include "replay.h"
 #include "top.h"
@@ -75,6 +77,14 @@ static const struct subcommand {
      "  ptm map [--svg] --core file [-o file]\n"
      "      Draws the heaps page by page, as one file for a browser, with zoom\n"
      "      and every block's place and size; or as a picture for documents.\n"},
+    {"profile", profile,
+     "  ptm profile [--seconds n | --start | --stop] [--mean bytes] [-o file]\n"
+     "              process\n"
+     "      Writes for pprof who has asked for the memory of a process, which\n"
+     "      of it is live, and what free memory that pins: to ptm.PID.pb, or\n"
+     "      -o. One in 512k bytes is noted, or in --mean. With --seconds the\n"
+     "      profile is started, if it is not on, and stopped again; --start\n"
+     "      and --stop only do that.\n"},
     {"top", top,
      "  ptm top [-n rounds] [process...]\n"
      "      Shows these processes, or all that have the library, every two\n"

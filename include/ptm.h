@@ -65,10 +65,28 @@ extern const char ptm_options[];
  * places, as mallopt. Most options take effect at once; what depends on the
  * number of CPUs or of arenas does for arenas to come. Both return 0; ENOENT
  * when there is no such option; EINVAL when it takes no such value; EPERM when
- * it is fixed at the start: blocks of hardened mode are others.
+ * it is fixed at the start: blocks of hardened mode are others; ENOMEM when
+ * there is no memory for a profile.
  */
 int ptm_option_get(const char *key, size_t *value);
 int ptm_option_set(const char *key, size_t value);
+
+/*
+ * A profile: who has the memory. Of the bytes that the program asks for one in
+ * `mean`, on average, is looked at, 0: 512 KiB; the block that it is in is noted
+ * with the stack of its callers until it is freed. Sums are estimates of all
+ * blocks, of each size without bias.
+ *
+ * ptm_profile_start  starts it, or changes the mean. 0, or ENOMEM.
+ * ptm_profile_stop   no more blocks are noted; what is known stays.
+ * ptm_profile_dump   writes what is known to a file that pprof reads: what was
+ *                    allocated, what of it is live, and what free memory those
+ *                    pin. 0, or the number of an error as in errno: EBUSY while
+ *                    another thread does the same.
+ */
+int ptm_profile_start(size_t mean);
+void ptm_profile_stop(void);
+int ptm_profile_dump(const char *path);
 
 /*
  * An arena of the program's own: blocks that lie together, apart from all

@@ -5,7 +5,7 @@
  * this list; tools/check-floors holds every file to that.
  */
 
-/* floor 0: ground (also describe.h) */
+/* floor 0: ground (also describe.h, probes.h) */
 #include "os_linux.c"
 #include "os_cgroup.c"
 #include "fatal.c"
@@ -49,6 +49,8 @@
 #include "harden.c"
 #include "purge.c"
 #include "helper.c"
+#include "sampler.c"
+#include "profile.c"
 #include "life.c"
 #include "alloc.c"
 #include "inspect.c"
@@ -59,9 +61,13 @@
 #include "libc.c"
 #include "libc_info.c"
 #include "threads.c"
-#include "control.c"
 #include "user_arena.c"
 #include "visit.c"
+#include "pins.c"
+#include "names.c"
+#include "pprof.c"
+#include "profiling.c"
+#include "control.c"
 
 /* In libptm.a the C++ operators are a member of their own,
  * static/cxx_member.c, and what needs a dynamic linker is not there. */

@@ -98,7 +98,7 @@ static struct request make_request(size_t alignment, size_t bytes)
         .chunk_size = request_to_chunk_size(harden_request(bytes)),
     };
     if (alignment <= MALLOC_ALIGNMENT &&
-        bytes < tcache_limit(&tcache_limits.request)) {
+        bytes < tcache_limit(&tcache_limits.cached_request)) {
         request.chunk_size = class_size(class_serving(request.chunk_size));
         request.is_cached = true;
     }
@@ -348,7 +348,7 @@ void *alloc_malloc_beyond_cache(size_t size)
 
 void *alloc_malloc(size_t size)
 {
-    void *mem = tcache_malloc(size);
+    void *mem = tcache_malloc_behind_gate(size);
     return mem != NULL ? mem : alloc_malloc_beyond_cache(size);
 }
 
@@ -414,7 +414,7 @@ void *alloc_calloc_beyond_cache(size_t size)
 
 void *alloc_calloc(size_t size)
 {
-    void *mem = tcache_malloc(size);
+    void *mem = tcache_malloc_behind_gate(size);
     return mem != NULL ? memset(mem, 0, size) : alloc_calloc_beyond_cache(size);
 }
 
@@ -707,8 +707,8 @@ static void *resize_by_moving(struct arena *arena, struct chunk *chunk,
 {
     size_t usable = usable_size_of(chunk_size(chunk));
     if (min_size(usable, size) > REALLOC_COPY_MAX ||
-        size >= tcache_limit(&tcache_limits.request) || arena->is_private ||
-        !chunk_next_looks_sound(arena, chunk)) {
+        size >= tcache_limit(&tcache_limits.cached_request) ||
+        arena->is_private || !chunk_next_looks_sound(arena, chunk)) {
         return NULL;
     }
     return move_block(arena, chunk2mem(chunk), usable, size);

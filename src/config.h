@@ -186,6 +186,14 @@ enum {
     /* What the bytes around a guarded block hold: no text, no small number. */
     GUARD_FILL = 0xb7,
 
+    /* A profile: how many callers a stack has at most, which is as many as
+     * pprof shows on a line; its tables are looked up by so many buckets each,
+     * 256 KiB in all, and who looks without the lock gives up after so many
+     * steps. */
+    PROFILE_DEPTH = 64,
+    PROFILE_BUCKETS = 1 << 15,
+    PROFILE_STEPS = 100,
+
     /* Hardened mode: what an arena keeps in quarantine, and among how many of
      * the oldest the next to leave is chosen. The word that canaries are drawn
      * with is no chunk's. */
@@ -346,6 +354,16 @@ enum {
 
 /* What lies further apart are not the frames of one stack. */
 #define STACK_FRAME_MAX ((size_t)1 << 20)
+
+/* Bytes between two allocations that a profile notes, where nobody says: as in
+ * other allocators, one stack in a few hundred microseconds at most. */
+#define DEFAULT_PROFILE ((size_t)512 << 10)
+
+/* Address space for each of a profile's two tables, samples and stacks: 1.6
+ * million live ones of 40 bytes, which is 800 GiB live; and memory for them,
+ * at a time. */
+#define PROFILE_TABLE ((size_t)64 << 20)
+#define PROFILE_STEP  ((size_t)64 << 10)
 
 /* The keys lie in a page of their own, and hooks in another. Kernels for
  * aarch64 that have larger ones leave them writable. */

@@ -6,6 +6,7 @@
 #include "base.h"
 #include "limit.h"
 #include "options.h"
+#include "profile.h"
 #include "tcache.h"
 
 static enum option option_called(const char *key)
@@ -29,6 +30,14 @@ static bool is_fixed(enum option option)
     return option == OPTION_HARDENED || option == OPTION_KINDS;
 }
 
+static bool set_profile(size_t mean)
+{
+    if (mean == 0) {
+        profile_stop();
+    }
+    return mean == 0 || profile_start(mean);
+}
+
 PTM_EXPORT int ptm_option_set(const char *key, size_t value)
 {
     enum option option = option_called(key);
@@ -40,6 +49,9 @@ PTM_EXPORT int ptm_option_set(const char *key, size_t value)
     }
     if (is_fixed(option) && value != option_get(option)) {
         return EPERM;
+    }
+    if (option == OPTION_PROFILE && !set_profile(value)) {
+        return ENOMEM;
     }
     option_set(option, value);
     tcache_set_limits();

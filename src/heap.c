@@ -4,6 +4,7 @@
 #include "limit.h"
 #include "os.h"
 #include "owner.h"
+#include "probes.h"
 
 enum {
     /* Tries at aligned addresses below a place that the kernel liked. */
@@ -159,6 +160,7 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
         owner_prepare();
     }
     owner_set(heap, number);
+    PROBE_2(ptm, heap_new, heap, reserved);
     return heap;
 }
 
@@ -216,6 +218,16 @@ size_t heap_shrink(struct heap *heap, const void *end)
         heap->touched = keep;
     }
     return surplus;
+}
+
+void heap_watch_page(struct heap *heap, const void *mem, bool watch)
+{
+    if (heap_run_class(heap, mem) != 0) {
+        run_note_sampled(heap_run_of(mem), watch);
+    } else {
+        __atomic_store_n(&heap->page_class[heap_page_of(mem)],
+                         watch ? RUN_WATCHED : 0, __ATOMIC_RELAXED);
+    }
 }
 
 bool heap_prepare_runs(struct heap *heap)

@@ -53,8 +53,8 @@ struct heap {
     size_t spans;     /* of runs, in it now */
     size_t runs_used; /* bytes of the table that may not be zero */
     size_t unused[5]; /* fills a line */
-    /* The class of the run there, counted from 1, or 0, and RUN_WATCHED. Read
-     * without the lock. */
+    /* The class of the run there, counted from 1, or 0, for chunks, and
+     * RUN_WATCHED. Read without the lock. */
     uint8_t page_class[HEAP_PAGES];
     uint8_t page_given[HEAP_PAGES]; /* enum heap_given */
     struct pages pages;
@@ -162,6 +162,10 @@ static inline size_t heap_run_class(const struct heap *heap, const void *mem)
     size_t page_class = heap_page_byte(heap, mem) & ~(size_t)RUN_WATCHED;
     return page_class != 0 ? CHUNK_CLASSES - 1 + page_class : 0;
 }
+
+/* Frees of blocks that begin in this page take the slow way from now on, or no
+ * more: one of them is in a profile. */
+void heap_watch_page(struct heap *heap, const void *mem, bool watch);
 
 /* An object in that page was given back to its run, or something was there
  * before it had runs. */

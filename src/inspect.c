@@ -171,6 +171,9 @@ static bool check_page(struct walk *walk, const struct run *first, unsigned at,
     if (size_class == 0 && run->objects != 0) {
         return fails(walk, start, "spare with objects");
     }
+    if (size_class == 0 && heap_page_byte(heap, start) != 0) {
+        return fails(walk, start, "spare that is watched");
+    }
     return (size_class == 0 || check_run(walk, run, size_class)) &&
            check_quarters(walk, run);
 }
@@ -203,7 +206,7 @@ static bool check_span(struct walk *walk, const struct chunk *chunk)
 static void count_pages(struct walk *walk, const struct heap *heap)
 {
     for (size_t page = 0; page < HEAP_PAGES; page++) {
-        walk->pages += heap->page_class[page] != 0;
+        walk->pages += (heap->page_class[page] & ~RUN_WATCHED) != 0;
         walk->pages_given += heap->page_given[page] != GIVEN_NOTHING;
     }
 }

@@ -7,6 +7,7 @@
 #include "options.h"
 #include "owner.h"
 #include "parcel.h"
+#include "profile.h"
 #include "recent.h"
 #include "tcache.h"
 #include "zero.h"
@@ -93,6 +94,8 @@ static const struct description shared_description[] = {
 
     DESCRIBE_ADDRESS("zero_region", &zero_region), /* no memory is there */
     DESCRIBE_NUMBER("ZERO_REGION", ZERO_REGION),
+
+    DESCRIBE_ADDRESS("profile_part", profile_description), /* a list more */
 
     DESCRIBE_ADDRESS("options", option_values),
     DESCRIBE_NUMBER("OPTIONS", OPTION_COUNT),

@@ -23,6 +23,7 @@
 #include "guard.h"
 #include "hooks.h"
 #include "os.h"
+#include "profile.h"
 #include "tcache.h"
 
 /* Asked for on slow paths only, and not before: the fast ones have no register
@@ -61,7 +62,7 @@ static void *or_enomem(void *mem)
     return mem;
 }
 
-static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
+static PTM_NOINLINE void *malloc_uncounted(size_t size, const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
@@ -77,6 +78,32 @@ static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
                                         : alloc_malloc_beyond_cache(size));
 }
 
+/* Hooks see the call first; what they call comes here again. */
+static PTM_NOINLINE void *malloc_at_hit(size_t size, const void *caller)
+{
+    struct call call = CALL_FROM(caller);
+    bool is_picked = hooks_get() == NULL && profile_picks_at_hit(size);
+    void *mem = is_picked ? NULL : tcache_malloc_behind_gate(size);
+    if (mem == NULL) {
+        mem = malloc_uncounted(size, caller);
+    }
+    if (is_picked && mem != NULL) {
+        profile_note_allocation(mem, size, call);
+    }
+    return mem;
+}
+
+/* While there is a profile all calls come here, and most are only counted. */
+static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
+{
+    if (sampler_passes(size)) {
+        void *mem = tcache_malloc_behind_gate(size);
+        return likely(mem != NULL) ? mem : malloc_uncounted(size, caller);
+    }
+    return profile_is_on() ? malloc_at_hit(size, caller)
+                           : malloc_uncounted(size, caller);
+}
+
 void *__libc_malloc(size_t size)
 {
     void *mem = tcache_malloc(size);
@@ -90,7 +117,12 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
         int saved = errno;
         hooks_free(hooks, mem, caller);
         errno = saved;
-    } else if (unlikely(guard_contains(mem))) {
+        return;
+    }
+    if (unlikely(profile_note_free(mem)) && tcache_free_watched(mem)) {
+        return;
+    }
+    if (unlikely(guard_contains(mem))) {
         guard_free(mem, CALL_FROM(caller));
     } else if (likely(mem != NULL)) {
         alloc_free_beyond_cache(mem);
@@ -115,7 +147,7 @@ void __libc_free(void *mem)
     }
 }
 
-static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
+static PTM_NOINLINE void *calloc_uncounted(size_t bytes, const void *caller)
 {
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->malloc_hook != NULL) {
@@ -132,6 +164,21 @@ static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
                                          : alloc_calloc_beyond_cache(bytes));
 }
 
+static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
+{
+    struct call call = CALL_FROM(caller);
+    bool is_picked = hooks_get() == NULL && profile_picks(bytes);
+    void *mem = is_picked ? NULL : tcache_malloc_behind_gate(bytes);
+    if (mem != NULL) {
+        return memset(mem, 0, bytes);
+    }
+    mem = calloc_uncounted(bytes, caller);
+    if (is_picked && mem != NULL) {
+        profile_note_allocation(mem, bytes, call);
+    }
+    return mem;
+}
+
 void *__libc_calloc(size_t count, size_t size)
 {
     size_t bytes;
@@ -141,6 +188,22 @@ void *__libc_calloc(size_t count, size_t size)
     void *mem = tcache_malloc(bytes);
     return likely(mem != NULL) ? memset(mem, 0, bytes)
                                : calloc_slow(bytes, CALLER());
+}
+
+/* To a profile it frees the block, even where it then fails. */
+static void *resize(void *mem, size_t size, struct call call)
+{
+    profile_note_free(mem);
+    if (mem != NULL && size == 0) {
+        alloc_free(mem);
+        return NULL;
+    }
+    bool is_picked = profile_picks(size);
+    void *moved = mem == NULL ? alloc_malloc(size) : alloc_realloc(mem, size);
+    if (is_picked && moved != NULL) {
+        profile_note_allocation(moved, size, call);
+    }
+    return or_enomem(moved);
 }
 
 static PTM_NOINLINE void *realloc_slow(void *mem, size_t size,
@@ -154,14 +217,7 @@ static PTM_NOINLINE void *realloc_slow(void *mem, size_t size,
     if (is_too_large(size)) {
         return or_enomem(NULL);
     }
-    if (mem == NULL) {
-        return or_enomem(alloc_malloc(size));
-    }
-    if (size == 0) {
-        alloc_free(mem);
-        return NULL;
-    }
-    return or_enomem(alloc_realloc(mem, size));
+    return resize(mem, size, CALL_FROM(caller));
 }
 
 PTM_INLINE void *realloc_for(void *mem, size_t size, const void *caller)
@@ -185,19 +241,29 @@ void *__libc_reallocarray(void *mem, size_t count, size_t size)
     return realloc_for(mem, bytes, CALLER());
 }
 
+static void *allocate_aligned(size_t alignment, size_t size)
+{
+    return alignment == MALLOC_ALIGNMENT ? alloc_malloc(size)
+                                         : alloc_memalign(alignment, size);
+}
+
 /* `alignment` is a power of two. errno is the caller's. */
-static void *memalign_for(size_t alignment, size_t size, const void *caller)
+static void *memalign_for(size_t alignment, size_t size, struct call call)
 {
     alignment = max_size(alignment, MALLOC_ALIGNMENT);
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->memalign_hook != NULL) {
-        return hooks_memalign(hooks, alignment, size, caller);
+        return hooks_memalign(hooks, alignment, size, call.caller);
     }
     if (is_too_large(size) || is_too_large(alignment)) {
         return NULL;
     }
-    return alignment == MALLOC_ALIGNMENT ? alloc_malloc(size)
-                                         : alloc_memalign(alignment, size);
+    bool is_picked = profile_picks(size);
+    void *mem = allocate_aligned(alignment, size);
+    if (is_picked && mem != NULL) {
+        profile_note_allocation(mem, size, call);
+    }
+    return mem;
 }
 
 /* The smallest power of two that is not below `alignment`, which is at most
@@ -214,7 +280,7 @@ void *__libc_memalign(size_t alignment, size_t size)
         return NULL;
     }
     return or_enomem(
-        memalign_for(next_power_of_two(alignment), size, CALLER()));
+        memalign_for(next_power_of_two(alignment), size, CALL_FROM(CALLER())));
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
@@ -223,7 +289,7 @@ void *aligned_alloc(size_t alignment, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    return or_enomem(memalign_for(alignment, size, CALLER()));
+    return or_enomem(memalign_for(alignment, size, CALL_FROM(CALLER())));
 }
 
 int __posix_memalign(void **result, size_t alignment, size_t size)
@@ -232,7 +298,7 @@ int __posix_memalign(void **result, size_t alignment, size_t size)
                  alignment % sizeof(void *) != 0)) {
         return EINVAL;
     }
-    void *mem = memalign_for(alignment, size, CALLER());
+    void *mem = memalign_for(alignment, size, CALL_FROM(CALLER()));
     if (unlikely(mem == NULL)) {
         return ENOMEM;
     }
@@ -242,7 +308,7 @@ int __posix_memalign(void **result, size_t alignment, size_t size)
 
 void *__libc_valloc(size_t size)
 {
-    return or_enomem(memalign_for(os_page_size(), size, CALLER()));
+    return or_enomem(memalign_for(os_page_size(), size, CALL_FROM(CALLER())));
 }
 
 void *__libc_pvalloc(size_t size)
@@ -251,7 +317,8 @@ void *__libc_pvalloc(size_t size)
     if (is_too_large(size)) {
         return or_enomem(NULL);
     }
-    return or_enomem(memalign_for(page, round_up(size, page), CALLER()));
+    return or_enomem(
+        memalign_for(page, round_up(size, page), CALL_FROM(CALLER())));
 }
 
 size_t malloc_usable_size(void *mem)

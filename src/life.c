@@ -13,6 +13,7 @@
 #include "mapped.h"
 #include "options.h"
 #include "os.h"
+#include "profile.h"
 #include "purge.h"
 #include "settings.h"
 #include "tcache.h"
@@ -52,6 +53,7 @@ static void after_fork_in_child(void)
     draw_after_fork();
     guard_after_fork();
     arenas_after_fork();
+    profile_after_fork();
 }
 
 /* Options wait for the environment, which the C library sets up after the
@@ -75,6 +77,9 @@ static void start_process(void)
         if (harden_is_on()) {
             tcache_destroy();
             harden_start();
+        }
+        if (option_get(OPTION_PROFILE) != 0) {
+            profile_start(option_get(OPTION_PROFILE));
         }
         __atomic_store_n(&process.is_started, process.has_options,
                          __ATOMIC_RELEASE);

@@ -13,6 +13,7 @@
  *     ARENA    one arena; never two at a time
  *     ARENAS   the set of arenas: creation, free list, who is attached
  *     MAPPED   the table of direct mappings
+ *     PROFILE  what a profile has written down
  *
  * Fork. The child has one thread; locks that other threads held at that
  * moment stay held in it for ever. ptm takes no locks before fork: that
@@ -41,6 +42,7 @@ enum lock_rank {
     LOCK_RANK_ARENA = 2,
     LOCK_RANK_ARENAS = 3,
     LOCK_RANK_MAPPED = 4,
+    LOCK_RANK_PROFILE = 5,
 };
 
 enum lock_state {

@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "options.h"
 #include "os.h"
+#include "probes.h"
 #include "recent.h"
 #include "walled.h"
 
@@ -435,6 +436,7 @@ struct chunk *mapped_allocate(size_t alignment, size_t size, bool *is_zero)
     }
     seal_prepare();
     chunk_set_mapped(chunk, entry.length);
+    PROBE_2(ptm, mmap, chunk, entry.length);
     entry.key = (uintptr_t)chunk;
     lock_table();
     put_promised(entry);

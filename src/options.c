@@ -39,6 +39,7 @@ static const struct option_name {
     [OPTION_GUARD] = {"guard", "", UINT32_MAX},
     [OPTION_HARDENED] = {"hardened", "", 1},
     [OPTION_KINDS] = {"kinds", "", 1},
+    [OPTION_PROFILE] = {"profile", "", (size_t)1 << 40},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
     [OPTION_DEEPBIND] = {"deepbind", "", 1},
     [OPTION_MALLOC_HOOKS] = {"malloc_hooks", "", 1},

@@ -31,6 +31,7 @@ enum option {
     OPTION_GUARD,          /* of so many blocks one is guarded; 0: none */
     OPTION_HARDENED,       /* 1: hardened mode */
     OPTION_KINDS,          /* 1: there, new's blocks are not malloc's */
+    OPTION_PROFILE,        /* bytes between two samples; 0: no profile */
     OPTION_PERTURB,        /* byte that fills freed memory; 0: none */
     OPTION_DEEPBIND,       /* switch: leave RTLD_DEEPBIND to dlopen */
     OPTION_MALLOC_HOOKS,   /* switch: heed __malloc_hook and its siblings */

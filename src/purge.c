@@ -9,6 +9,7 @@
 #include "mapped.h"
 #include "options.h"
 #include "os.h"
+#include "probes.h"
 #include "sweep.h"
 #include "tcache.h"
 
@@ -218,6 +219,7 @@ static bool step_of_pass(void)
         finish_pass();
         return false;
     }
+    PROBE_1(ptm, purge_step, purge.arena);
     if (!step_in_arena(arena_numbered(purge.arena))) {
         go_on_to(purge.arena + 1);
     }

@@ -88,11 +88,12 @@ static void store_byte(struct run *run, unsigned byte)
     __atomic_store_n(run->byte, (uint8_t)byte, __ATOMIC_RELAXED);
 }
 
-/* The number of the class, and whether some of it was given back. */
+/* The number of the class, and whether some of it was given back, or is in a
+ * profile. */
 static unsigned byte_of(const struct run *run)
 {
     unsigned number = (unsigned)run_shape_index(run->size_class);
-    bool is_watched = run->dirty != ALL_QUARTERS;
+    bool is_watched = run->dirty != ALL_QUARTERS || run->is_sampled;
     return number | (is_watched ? RUN_WATCHED : 0u);
 }
 
@@ -101,12 +102,19 @@ static void update_byte(struct run *run)
     store_byte(run, byte_of(run));
 }
 
+void run_note_sampled(struct run *run, bool is_sampled)
+{
+    run->is_sampled = is_sampled;
+    update_byte(run);
+}
+
 void run_begin(struct run_set *set, struct run *run, unsigned size_class)
 {
     unsigned objects = run_objects(size_class);
     run->size_class = (uint8_t)size_class;
     run->objects = (uint16_t)objects;
     run->free = (uint16_t)objects;
+    run->is_sampled = false;
     for (unsigned word = 0; word < RUN_MAP_WORDS; word++) {
         unsigned first = word * 64;
         uint64_t bits = objects >= first + 64 ? ~(uint64_t)0
@@ -309,6 +317,7 @@ void run_add_span(struct run_set *set, struct run *first, uint8_t *bytes,
     for (unsigned i = 0; i < pages; i++) {
         first[i].start = start + i * RUN_SIZE;
         first[i].byte = bytes + i;
+        store_byte(&first[i], 0);
         first[i].at = (uint8_t)i;
         first[i].dirty = ALL_QUARTERS;
     }

@@ -44,6 +44,9 @@
  * an object that is freed twice in that very moment, by another thread, is told
  * later.
  *
+ * A page is WATCHED as well while one of its objects is in a profile, which
+ * wants to know when it is freed.
+ *
  * Threads: whoever calls holds the lock of the arena that the set is in. A bit
  * of an object that is with the program may be read without it: it is 0.
  */
@@ -82,11 +85,12 @@ struct run {
     uint16_t limit;   /* with so many free it changes its place */
     uint8_t size_class;
     uint8_t bucket;
-    uint8_t at;    /* which page of its span this is */
-    uint8_t pages; /* in the first one: of the span, 0: there is none */
-    uint8_t used;  /* in the first one: how many are runs */
-    uint8_t dirty; /* a bit for each quarter that was not given back */
-    uint8_t *byte; /* the heap's for this page: see RUN_WATCHED */
+    uint8_t at;      /* which page of its span this is */
+    uint8_t pages;   /* in the first one: of the span, 0: there is none */
+    uint8_t used;    /* in the first one: how many are runs */
+    uint8_t dirty;   /* a bit for each quarter that was not given back */
+    bool is_sampled; /* one of its objects is in a profile: profile.h */
+    uint8_t *byte;   /* the heap's for this page: see RUN_WATCHED */
     uint64_t free_map[RUN_MAP_WORDS];
 };
 
@@ -276,6 +280,9 @@ static inline bool run_is_unsettled(const struct run *run)
 {
     return run->free >= run->limit;
 }
+
+/* Whether the page is to be WATCHED because of what a profile has of it. */
+void run_note_sampled(struct run *run, bool is_sampled);
 
 /* Puts the run where it belongs now. */
 void run_settle(struct run_set *set, struct run *run);

@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "options.h"
 #include "os.h"
+#include "probes.h"
 #include "sweep.h"
 
 enum {
@@ -51,11 +52,14 @@ struct tcache_limits tcache_limits = {
     .remote_span = TCACHE_LARGE_LOW - MIN_CHUNK_SIZE,
     .large_span = DEFAULT_MMAP_THRESHOLD - (RUN_OBJECT_MAX + 1),
     .large_low_span = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT - TCACHE_LARGE_LOW,
+    .cached_small = RUN_OBJECT_MAX + 1,
+    .cached_request = DEFAULT_MMAP_THRESHOLD,
 };
 
 struct run_shape tcache_shapes[256] = RUN_SHAPES;
 
 static bool is_bypassed;
+static bool gate_is_closed;
 
 /* What the slots of all caches can hold, and may, in bytes. Hints: all
  * relaxed. */
@@ -91,6 +95,12 @@ void tcache_note_live(size_t live)
 void tcache_bypass(bool bypass)
 {
     __atomic_store_n(&is_bypassed, bypass, __ATOMIC_RELAXED);
+    tcache_set_limits();
+}
+
+void tcache_close_gate(bool is_closed)
+{
+    __atomic_store_n(&gate_is_closed, is_closed, __ATOMIC_RELAXED);
     tcache_set_limits();
 }
 
@@ -136,8 +146,15 @@ void tcache_set_limits(void)
         limits.large_low_span =
             (uint32_t)max_size(limits.low, TCACHE_LARGE_LOW) - TCACHE_LARGE_LOW;
     }
-    __atomic_store_n(&tcache_limits.small, limits.small, __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.request, limits.request, __ATOMIC_RELAXED);
+    bool is_closed = __atomic_load_n(&gate_is_closed, __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.small, is_closed ? 0 : limits.small,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.request, is_closed ? 0 : limits.request,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.cached_small, limits.small,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.cached_request, limits.request,
+                     __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.run_class, limits.run_class,
                      __ATOMIC_RELAXED);
     set_shapes(limits.run_class);
@@ -146,8 +163,8 @@ void tcache_set_limits(void)
     __atomic_store_n(&tcache_limits.low, limits.low, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.remote_span, limits.remote_span,
                      __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.large_span, limits.large_span,
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.large_span,
+                     is_closed ? 0 : limits.large_span, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.large_low_span, limits.large_low_span,
                      __ATOMIC_RELAXED);
 }
@@ -382,6 +399,22 @@ static void count_watched(struct tcache *cache, struct arena *arena,
     }
 }
 
+bool tcache_free_watched(void *mem)
+{
+    struct tcache *cache = tcache_self();
+    if (owner_of(mem) != cache->owner) {
+        return false;
+    }
+    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
+    size_t number = page_byte & ~(size_t)RUN_WATCHED;
+    if (!takes_watched_object(page_byte, mem) ||
+        !tcache_push(cache, number + CHUNK_CLASSES - 1, mem)) {
+        return false;
+    }
+    object_set_mark(mem);
+    return true;
+}
+
 static bool send_object(struct outbox *box, unsigned owner, size_t page_byte,
                         void *mem)
 {
@@ -411,7 +444,7 @@ bool tcache_free_remote_slowly(void *mem)
     }
     struct outbox *box = &cache->outboxes[owner % OUTBOXES];
     size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
-    if (page_byte != 0) {
+    if ((page_byte & ~(size_t)RUN_WATCHED) != 0) {
         return send_object(box, owner, page_byte, mem);
     }
     uint32_t low = chunk_low(chunk);
@@ -447,6 +480,7 @@ static void give_blocks(const struct tcache *cache, unsigned size_class,
                         void *const *mems, size_t count)
 {
     struct arena *arena = arena_numbered(cache->owner);
+    PROBE_2(ptm, flush, size_class, count);
     bool is_locked = lock_try_patiently(&arena->lock);
     if (!is_locked) {
         struct parcel *parcel = pack(size_class, mems, count);
@@ -552,7 +586,7 @@ static void make_room(struct tcache *cache, unsigned size_class)
 void *tcache_malloc_near(size_t request)
 {
     struct tcache *cache = tcache_self();
-    if (request >= tcache_limit(&tcache_limits.request)) {
+    if (request >= tcache_limit(&tcache_limits.cached_request)) {
         return NULL;
     }
     unsigned size_class = tcache_class_of(request);
@@ -613,6 +647,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     if (got == 0) {
         return NULL;
     }
+    PROBE_2(ptm, refill, size_class, got);
     guard_count(got);
     for (size_t i = 1; i < got; i++) {
         blocks_of(cache, size_class)[i - 1] = mems[got - i];
@@ -645,7 +680,7 @@ void *tcache_refill(struct arena *arena, size_t request)
 {
     struct tcache *cache = tcache_self();
     ptm_assert(cache->owner == arena->number);
-    return request < tcache_limit(&tcache_limits.small)
+    return request < tcache_limit(&tcache_limits.cached_small)
                ? refill_small(cache, arena, request)
                : refill_class(cache, arena, tcache_class_of(request));
 }
@@ -656,7 +691,7 @@ void *tcache_refill_aligned(struct arena *arena, size_t alignment,
     struct tcache *cache = tcache_self();
     size_t size = object_for_aligned(alignment, request);
     ptm_assert(cache->owner == arena->number);
-    if (size >= tcache_limit(&tcache_limits.small)) {
+    if (size >= tcache_limit(&tcache_limits.cached_small)) {
         return NULL;
     }
     unsigned size_class = arena_class_for(arena, size);

@@ -90,7 +90,9 @@ static inline struct tcache *tcache_self(void)
 }
 
 /* Bounds of what is cached; all zero when nothing is. Written by
- * tcache_set_limits, read relaxed. */
+ * tcache_set_limits, read relaxed. The first two are those of the fast paths,
+ * and zero while a gate keeps malloc, not free, away from these, so that every
+ * call is seen: slow paths look at cached_small and cached_request instead. */
 extern struct tcache_limits {
     size_t small;         /* requests below this are served by `serving` */
     size_t request;       /* requests below this: none that is mapped */
@@ -102,6 +104,8 @@ extern struct tcache_limits {
      * they change. */
     size_t large_span;       /* requests, counted from RUN_OBJECT_MAX + 1 */
     uint32_t large_low_span; /* low halves, counted from TCACHE_LARGE_LOW */
+    size_t cached_small;
+    size_t cached_request;
 } tcache_limits;
 
 /* The low half of the size word of the least chunk that is not small. */
@@ -182,12 +186,24 @@ PTM_INLINE void *tcache_malloc(size_t request)
     return NULL;
 }
 
+/* The same, gate or not. */
+static inline void *tcache_malloc_behind_gate(size_t request)
+{
+    struct tcache *cache = tcache_self();
+    if (likely(request < tcache_limit(&tcache_limits.cached_small))) {
+        return tcache_pop(cache, cache->serving[request_step(request)]);
+    }
+    return request < tcache_limit(&tcache_limits.cached_request)
+               ? tcache_pop(cache, tcache_class_of(request))
+               : NULL;
+}
+
 /* A block whose address is a multiple of `alignment`, or NULL. */
 PTM_INLINE void *tcache_memalign(size_t alignment, size_t request)
 {
     struct tcache *cache = tcache_self();
     size_t size = object_for_aligned(alignment, request);
-    size_t size_class = size < tcache_limit(&tcache_limits.small)
+    size_t size_class = size < tcache_limit(&tcache_limits.cached_small)
                             ? cache->serving[request_step(size)]
                             : 0;
     return class_is_run((unsigned)size_class) ? tcache_pop(cache, size_class)
@@ -318,7 +334,11 @@ PTM_INLINE bool tcache_free_remote(void *mem)
     return true;
 }
 
-/* The same for all sizes that are cached, and opens the outbox. */
+/* As tcache_free, for objects of pages that are WATCHED. */
+bool tcache_free_watched(void *mem);
+
+/* As tcache_free_remote, for all sizes that are cached, and opens the
+ * outbox. */
 bool tcache_free_remote_slowly(void *mem);
 
 /* True if the object is sound, large enough, and the request more than half of
@@ -421,6 +441,10 @@ void tcache_set_limits(void);
 
 /* Every call is to be seen from now on, or not: nothing is cached. */
 void tcache_bypass(bool bypass);
+
+/* The same for malloc and its kind, but for free; and what comes behind the
+ * gate is served from caches as before. */
+void tcache_close_gate(bool is_closed);
 
 extern const struct description tcache_description[];
 

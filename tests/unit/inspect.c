@@ -749,8 +749,8 @@ static void a_page_of_no_span_is_found(void **state)
         uint8_t *given = &own.heaps->page_given[heap_page_of(mem)];
         *page_class_of(mem) = 1;
         must_find(what, &own.runs);
-        *page_class_of(mem) = RUN_WATCHED;
-        must_find(what, &own.runs);
+        *page_class_of(mem) = RUN_WATCHED; /* as for a profile */
+        must_be_sound();
         *page_class_of(mem) = 0;
         *given = GIVEN_BEFORE;
         must_find(what, &own.runs);
@@ -758,7 +758,7 @@ static void a_page_of_no_span_is_found(void **state)
         must_be_sound();
     }
     *page_class_of(runs.unused->start) = RUN_WATCHED;
-    must_find(what, &own.runs);
+    must_find("spare that is watched", runs.unused->start);
     *page_class_of(runs.unused->start) = 0;
     must_be_sound();
 }

@@ -180,6 +180,7 @@ static void take_all_in_order(void *unused)
         LOCK_INITIAL(LOCK_RANK_ARENA),
         LOCK_INITIAL(LOCK_RANK_ARENAS),
         LOCK_INITIAL(LOCK_RANK_MAPPED),
+        LOCK_INITIAL(LOCK_RANK_PROFILE),
     };
     (void)unused;
     for (size_t i = 0; i < count_of(locks); i++) {
@@ -214,6 +215,7 @@ static void locks_are_taken_in_rising_rank(void **state)
         {LOCK_RANK_MAPPED, LOCK_RANK_ARENAS},
         {LOCK_RANK_MAPPED, LOCK_RANK_MAPPED},
         {LOCK_RANK_MAPPED, LOCK_RANK_START},
+        {LOCK_RANK_PROFILE, LOCK_RANK_MAPPED},
     };
     (void)state;
     child_must_succeed(take_all_in_order, NULL);
