@@ -27,18 +27,23 @@ static struct os_memory memory_left(void)
 
 static void allow(size_t bytes)
 {
-    __atomic_store_n(&memory_limit.allowance,
-                     (ptrdiff_t)min_size(bytes, LIMIT_LOOK), __ATOMIC_RELAXED);
+    __atomic_store_n(&memory_limit.allowance, (ptrdiff_t)bytes,
+                     __ATOMIC_RELAXED);
 }
 
 bool limit_look(void)
 {
     struct os_memory left = memory_left();
+    if (left.limit == SIZE_MAX) {
+        allow(PTRDIFF_MAX);
+        __atomic_store_n(&memory_limit.is_tight, false, __ATOMIC_RELAXED);
+        return true;
+    }
     left.room -= min_size(
         left.room, __atomic_load_n(&memory_limit.newest, __ATOMIC_RELAXED));
     size_t step = max_size(left.limit / LIMIT_STEP_SHARE, LIMIT_STEP_MIN);
     bool has_room = left.room > step;
-    allow(has_room ? left.room / 2 : step);
+    allow(min_size(has_room ? left.room / 2 : step, LIMIT_LOOK));
     __atomic_store_n(&memory_limit.is_tight, !has_room, __ATOMIC_RELAXED);
     return has_room;
 }

@@ -12,14 +12,17 @@
  * his slow call looks, at its end, whether the allowance is used up. The memory
  * is not touched by then: so all is given back before the process grows.
  *
- *     no limit        the next LIMIT_LOOK bytes
+ *     no limit        all that it will ever need
  *     room            half of it, LIMIT_LOOK at most
  *     no room         a LIMIT_STEP_SHARE of the limit: so often, and no more,
  *                     is everything given back
  *
  * So limits that change are noticed, at the latest, after LIMIT_LOOK bytes; and
  * in each pass of a purge for as long as there is little room. The first
- * LIMIT_FIRST bytes are free: a small program reads no files.
+ * LIMIT_FIRST bytes are free: a small program reads no files. And who has no
+ * limit by then reads none ever after: programs enter sandboxes that kill who
+ * opens a file, once they have started. (There, one with a limit must be allowed
+ * to open files.)
  *
  * Threads: any, at any time. The numbers are hints, each for itself: relaxed.
  */

@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,19 @@
 #define REFUSE(number)                                                         \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
+
+#define ALLOW(number)                                                          \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static int obey(struct sock_filter *rules, size_t count)
+{
+    struct sock_fprog program = {(unsigned short)count, rules};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
 
 static int enter_sandbox(void)
 {
@@ -32,11 +46,24 @@ static int enter_sandbox(void)
         REFUSE(SYS_prctl),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
+    return obey(rules, sizeof rules / sizeof *rules);
+}
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return -1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+static int enter_deadly_sandbox(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        ALLOW(SYS_mmap),
+        ALLOW(SYS_munmap),
+        ALLOW(SYS_mprotect),
+        ALLOW(SYS_madvise),
+        ALLOW(SYS_mremap),
+        ALLOW(SYS_write),
+        ALLOW(SYS_exit_group),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+
+    return obey(rules, sizeof rules / sizeof *rules);
 }
 
 /* 1 MiB to 20 MiB and back: with mremap refused, the contents are copied. */
@@ -56,12 +83,49 @@ static void resize_mapping(void)
     free(block);
 }
 
+/* 20 MiB in blocks of all sizes, twice: where there is a limit, it has been
+ * asked for, and need not be again so soon. */
+static void live_on_memory(void)
+{
+    enum { MOST = 200 };
+    static char *blocks[MOST];
+
+    trial_watch();
+    hammer_some(5000);
+    free(malloc(2 << 20)); /* so that the process has asked for its limit */
+    free(malloc(400000));
+    if (enter_deadly_sandbox() != 0)
+        _exit(TRIAL_SKIPPED);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MOST; i++) {
+            size_t size = (size_t)i * 7919 % 200000 + 1;
+            MUST((blocks[i] = malloc(size)) != NULL);
+            memset(blocks[i], 'd', size);
+        }
+        for (int i = 0; i < MOST; i++)
+            free(blocks[i]);
+        malloc_trim(0);
+    }
+    resize_mapping();
+    _exit(0);
+}
+
+static void a_deadly_sandbox_is_survived(void)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        live_on_memory();
+    trial_child_must_succeed(child);
+}
+
 int main(int argc, char **argv)
 {
     static char inside[] = "inside";
     char *arguments[] = {argv[0], inside, NULL};
 
     if (argc == 1) {
+        a_deadly_sandbox_is_survived();
         if (enter_sandbox() != 0)
             return TRIAL_SKIPPED;
         execv("/proc/self/exe", arguments);
