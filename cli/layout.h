@@ -126,28 +126,23 @@
                                                                                             quarantine_most,       \
                                                                                             "QUARANTINE")
 
-#define LAYOUT_PROFILE(name) \
-    name(profile_part, "profile_part") \
-    name(profile, "profile") \
-    name(profile_wanted, "profile.wanted") \
-    name(profile_mean, "profile.mean") \
-    name(profile_gate, "profile_gate") \
-    name(profile_gate_size, "PROFILE_GATE") \
-    name(samples, "samples") \
-    name(stacks, "stacks") \
-    name(table_start, "table.start") \
-    name(table_used, "table.used") \
-    name(sample_size, "sample.size") \
-    name(sample_mem, "sample.mem") \
-    name(sample_weight, "sample.weight") \
-    name(sample_stack, "sample.stack") \
-    name(stack_size, "stack.size") \
-    name(stack_depth, "stack.depth") \
-    name(stack_allocations, "stack.allocations") \
-    name(stack_allocated, "stack.allocated") \
-    name(stack_live_count, "stack.live_count") \
-    name(stack_live, "stack.live") \
-    name(stack_frames, "stack.frames")
+#define LAYOUT_PROFILE(name)                                                   \
+    name(profile_part, "profile_part") name(profile, "profile") name(          \
+        profile_wanted, "profile.wanted") name(profile_mean, "profile.mean")   \
+        name(profile_gate, "profile_gate")                                     \
+            name(profile_gate_size, "PROFILE_GATE") name(samples, "samples")   \
+                name(stacks, "stacks") name(table_start, "table.start") name(  \
+                    table_used, "table.used") name(sample_size, "sample.size") \
+                    name(sample_mem, "sample.mem") name(sample_weight,         \
+                                                        "sample.weight")       \
+                        name(sample_stack, "sample.stack") name(stack_size,    \
+                                                                "stack.size")  \
+                            name(stack_depth, "stack.depth") name(             \
+                                stack_allocations, "stack.allocations")        \
+                                name(stack_allocated, "stack.allocated")       \
+                                    name(stack_live_count, "stack.live_count") \
+                                        name(stack_live, "stack.live")         \
+                                            name(stack_frames, "stack.frames")
 /* clang-format on */
 
 #define LAYOUT_FIELD(field, text) uint64_t field;

@@ -73,9 +73,9 @@ int ptm_option_set(const char *key, size_t value);
 
 /*
  * A profile: who has the memory. Of the bytes that the program asks for one in
- * `mean`, on average, is looked at, 0: 512 KiB; the block that it is in is noted
- * with the stack of its callers until it is freed. Sums are estimates of all
- * blocks, of each size without bias.
+ * `mean`, on average, is looked at, 0: 512 KiB; the block that it is in is
+ * noted with the stack of its callers until it is freed. Sums are estimates of
+ * all blocks, of each size without bias.
  *
  * ptm_profile_start  starts it, or changes the mean. 0, or ENOMEM.
  * ptm_profile_stop   no more blocks are noted; what is known stays.

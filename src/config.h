@@ -332,9 +332,10 @@ enum {
 #define TRIM_LIVE_SHARE        4
 
 /* What a process gets from the kernel before it is first asked how much it may
- * have, which costs as much as a dozen faults (70 us of the 870 that `ls` takes);
- * and how much at most from one time to the next, where there is a limit. Where there is no more room, all is given back each time
- * that a share of the limit was got. */
+ * have, which costs as much as a dozen faults: 70 of the 870 us that `ls`
+ * takes. And how much at most from one time to the next, where there is a
+ * limit. Where there is no more room, all is given back each time that a share
+ * of the limit was got. */
 #define LIMIT_FIRST      ((ptrdiff_t)1 << 20)
 #define LIMIT_LOOK       ((size_t)128 << 20)
 #define LIMIT_STEP_SHARE 32

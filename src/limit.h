@@ -21,8 +21,8 @@
  * in each pass of a purge for as long as there is little room. The first
  * LIMIT_FIRST bytes are free: a small program reads no files. And who has no
  * limit by then reads none ever after: programs enter sandboxes that kill who
- * opens a file, once they have started. (There, one with a limit must be allowed
- * to open files.)
+ * opens a file, once they have started. (There, one with a limit must be
+ * allowed to open files.)
  *
  * Threads: any, at any time. The numbers are hints, each for itself: relaxed.
  */

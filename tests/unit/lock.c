@@ -176,10 +176,8 @@ static void two_sleepers_wake_one_after_the_other(void **state)
 static void take_all_in_order(void *unused)
 {
     struct lock locks[] = {
-        LOCK_INITIAL(LOCK_RANK_START),
-        LOCK_INITIAL(LOCK_RANK_ARENA),
-        LOCK_INITIAL(LOCK_RANK_ARENAS),
-        LOCK_INITIAL(LOCK_RANK_MAPPED),
+        LOCK_INITIAL(LOCK_RANK_START),   LOCK_INITIAL(LOCK_RANK_ARENA),
+        LOCK_INITIAL(LOCK_RANK_ARENAS),  LOCK_INITIAL(LOCK_RANK_MAPPED),
         LOCK_INITIAL(LOCK_RANK_PROFILE),
     };
     (void)unused;
