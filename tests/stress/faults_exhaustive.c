@@ -331,8 +331,8 @@ int main(void)
             "returned NULL\n",
             calls, refused, plays_with_nulls);
     MUST(calls > 50);
-    /* What is given back by the clock makes a play a few calls shorter. */
-    MUST(refused <= calls && refused >= calls - calls / 10);
+    /* What is given back by the clock makes a play some calls shorter. */
+    MUST(refused <= calls && refused >= calls - calls / 4);
     MUST(plays_with_nulls > 0);
     return 0;
 }
