@@ -307,14 +307,6 @@ static void read_present(const struct work *work, uint64_t at,
     }
 }
 
-static uint32_t half_at(const unsigned char *bytes, uint64_t at)
-{
-    uint32_t half;
-
-    memcpy(&half, bytes + at, sizeof half);
-    return half;
-}
-
 static uint16_t place_at(const unsigned char *bytes, uint64_t at)
 {
     uint16_t place;
@@ -404,7 +396,7 @@ static void note_thread(struct work *work, const unsigned char *bytes,
 {
     const struct layout *layout = work->layout;
 
-    thread->thread = half_at(bytes, layout->cache_thread);
+    thread->thread = layout_half_at(bytes, layout->cache_thread);
     if (work->memory->process != 0) {
         char state = thread_state(work, thread->thread);
 

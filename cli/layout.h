@@ -9,6 +9,8 @@
 #ifndef LAYOUT_H
 #define LAYOUT_H
 
+#include <string.h>
+
 #include "memory.h"
 
 /* One a line. clang-format knows no other way than to pack them. */
@@ -167,6 +169,15 @@ static inline bool layout_has(uint64_t value)
 /* Fills *layout; or says what is wrong, "it does not run under ptm" as a
  * rule. */
 const char *layout_find(struct layout *layout, const struct memory *memory);
+
+/* The half word at this offset of what was read. */
+static inline uint32_t layout_half_at(const unsigned char *bytes, uint64_t at)
+{
+    uint32_t half;
+
+    memcpy(&half, bytes + at, sizeof half);
+    return half;
+}
 
 /* What stands before a chunk's size: the seal that its word should have. */
 static inline uint32_t layout_seal(const struct layout *layout, uint64_t chunk,

@@ -141,14 +141,6 @@ static uint64_t word_at(const unsigned char *bytes, uint64_t at)
     return word;
 }
 
-static uint32_t half_word_at(const unsigned char *bytes, uint64_t at)
-{
-    uint32_t word;
-
-    memcpy(&word, bytes + at, sizeof word);
-    return word;
-}
-
 static int by_address(const void *a, const void *b)
 {
     const struct sample *one = a, *other = b;
@@ -173,7 +165,7 @@ static void read_notes(struct notes *notes, const struct memory *memory,
         struct sample sample = {
             word_at(bytes, layout->sample_mem),
             number_at(bytes, layout->sample_weight),
-            half_word_at(bytes, layout->sample_stack),
+            layout_half_at(bytes, layout->sample_stack),
             0,
         };
 
@@ -364,7 +356,7 @@ static bool stack_at(const struct notes *notes, const struct layout *layout,
         return false;
     stack->place = place;
     stack->bytes = notes->stacks.bytes + place;
-    stack->depth = half_word_at(stack->bytes, layout->stack_depth);
+    stack->depth = layout_half_at(stack->bytes, layout->stack_depth);
     left = notes->stacks.used - place - layout->stack_size;
     stack->frames = (const void *)(stack->bytes + layout->stack_frames);
     return stack->depth <= PPROF_FRAMES &&

@@ -795,17 +795,25 @@ static void a_page_is_watched_until_it_is_dirty(void **state)
     }
 }
 
+/* A page of which only the first object is taken, and the two quarters in the
+ * middle went back to the kernel. */
+static struct run *begin_with_quarters_returned(unsigned size_class)
+{
+    struct run *run = begin(0, size_class);
+    run_take(&set, size_class, mems, MOST);
+    for (unsigned i = 1; i < run->objects; i++) {
+        assert_true(give(mems[i]));
+    }
+    return_quarters(run, 6);
+    return run;
+}
+
 /* Whatever was returned: all free objects are marked anew. */
 static void a_watch_can_be_ended(void **state)
 {
     enum { CLASS = CHUNK_CLASSES + 4 };
     (void)state;
-    struct run *run = begin(0, CLASS);
-    run_take(&set, CLASS, mems, MOST);
-    for (unsigned i = 1; i < run->objects; i++) {
-        assert_true(give(mems[i]));
-    }
-    return_quarters(run, 6);
+    struct run *run = begin_with_quarters_returned(CLASS);
     assert_true(is_watched(run));
     run_end_watch(run);
     assert_false(is_watched(run));
@@ -820,12 +828,7 @@ static void what_was_refused_is_as_it_was(void **state)
 {
     enum { CLASS = CHUNK_CLASSES + 4 };
     (void)state;
-    struct run *run = begin(0, CLASS);
-    run_take(&set, CLASS, mems, MOST);
-    for (unsigned i = 1; i < run->objects; i++) {
-        assert_true(give(mems[i]));
-    }
-    return_quarters(run, 6);
+    struct run *run = begin_with_quarters_returned(CLASS);
     assert_true(is_watched(run));
     run_note_refused(run, 2);
     assert_true(is_watched(run));
@@ -842,12 +845,7 @@ static void neighbours_of_what_is_taken_are_marked(void **state)
 {
     enum { CLASS = CHUNK_CLASSES };
     (void)state;
-    struct run *run = begin(0, CLASS);
-    run_take(&set, CLASS, mems, MOST);
-    for (unsigned i = 1; i < run->objects; i++) {
-        assert_true(give(mems[i]));
-    }
-    return_quarters(run, 6);
+    begin_with_quarters_returned(CLASS);
     for (size_t i = 0; i < 256; i++) {
         assert_int_equal(run_take(&set, CLASS, mems, 1), 1);
     }
