@@ -11,7 +11,8 @@
  *   - whoever makes slow calls, and looks at the clock now and then.
  *
  * Locks: LOCK_RANK_PURGE is held during a step. Nobody waits for it but who
- * has asked for it by malloc_trim.
+ * wants everything back: malloc_trim, and who is near a limit of memory
+ * (limit.h). Fork waits for a step to end, but not for long.
  */
 #ifndef PTM_PURGE_H
 #define PTM_PURGE_H
