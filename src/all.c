@@ -35,9 +35,11 @@
 #include "walled.c"
 #include "mapped.c"
 
-/* floor 4: arenas (also block.h, inbox.h) */
+/* floor 4: arenas (also arena_state.h, block.h, inbox.h) */
 #include "parcel.c"
 #include "depot.c"
+#include "proof.c"
+#include "chunks.c"
 #include "arena.c"
 #include "sweep.c"
 #include "arenas.c"

@@ -2,576 +2,12 @@
 
 #include "fatal.h"
 #include "options.h"
-#include "os.h"
-#include "owner.h"
 
 void arena_initialise(struct arena *arena, unsigned number, unsigned flags)
 {
     arena->number = number;
     arena->flags = flags;
     arena->bins.owner = number;
-}
-
-/* ---- crimes ---------------------------------------------------------- */
-
-_Noreturn PTM_COLD static void die(const struct arena *arena,
-                                   const struct chunk *chunk, const char *where,
-                                   const char *what)
-{
-    fatal_crime(&(struct crime){
-        .where = where,
-        .what = what,
-        .address = chunk2mem(chunk),
-        .size = usable_size_of(chunk_size(chunk)),
-        .arena = arena->number,
-    });
-}
-
-_Noreturn PTM_COLD static void die_of_word(const struct arena *arena,
-                                           const struct chunk *chunk,
-                                           const char *where)
-{
-    fatal_crime(&(struct crime){
-        .where = where,
-        .what = "destroyed size word",
-        .address = chunk2mem(chunk),
-        .word = chunk_word(chunk),
-        .has_word = true,
-        .arena = arena->number,
-    });
-}
-
-_Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
-                                            const struct chunk *chunk,
-                                            const char *where)
-{
-    bool again = where == where_free;
-    die(arena, chunk, where, again ? "double free" : "use of a freed block");
-}
-
-/* The class is that of the object; nothing may be there any more. */
-_Noreturn PTM_COLD static void die_of_object(const struct arena *arena,
-                                             unsigned size_class,
-                                             const void *mem, const char *where,
-                                             const char *what)
-{
-    fatal_crime(&(struct crime){
-        .where = where,
-        .what = what,
-        .address = mem,
-        .size = class_size(size_class),
-        .arena = arena->number,
-    });
-}
-
-/* Whether a chunk with this low half can be here in the arena. */
-static bool low_fits(const struct arena *arena, const struct chunk *chunk,
-                     uint32_t low)
-{
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    return low_is_plausible(low, arena->flags) &&
-           word_size(low) <= heap_committed(heap) - offset;
-}
-
-bool chunk_looks_in_use(const struct arena *arena, const struct chunk *chunk)
-{
-    uint32_t low = chunk_low(chunk);
-    return !PTM_SEALED ||
-           (chunk_seal(chunk) == chunk_seal_in_use(chunk, low) &&
-            (low & CHUNK_IS_FREE) == 0 && low_fits(arena, chunk, low));
-}
-
-_Noreturn PTM_COLD static void die_of_state(const struct arena *arena,
-                                            const struct chunk *chunk,
-                                            const char *where)
-{
-    bool is_ours = low_fits(arena, chunk, chunk_low(chunk)) &&
-                   (chunk_is_cached(chunk) || chunk_is_sealed(chunk));
-    if (is_ours) {
-        die_of_freed(arena, chunk, where);
-    }
-    die_of_word(arena, chunk, where);
-}
-
-void chunk_verify_word(const struct arena *arena, const struct chunk *chunk,
-                       const char *where)
-{
-    if (unlikely(!chunk_looks_in_use(arena, chunk))) {
-        die_of_state(arena, chunk, where);
-    }
-}
-
-void object_verify(const struct arena *arena, unsigned size_class,
-                   const void *mem, const char *where)
-{
-    if (!PTM_SEALED) {
-        return;
-    }
-    if (unlikely(!run_has_object_at(size_class, mem))) {
-        die_of_object(arena, size_class, mem, where,
-                      "not the start of a block");
-    }
-    if (unlikely(object_is_marked(mem) ||
-                 run_has_free(heap_run_of(mem), size_class, mem))) {
-        die_of_object(arena, size_class, mem, where,
-                      where == where_free ? "double free"
-                                          : "use of a freed block");
-    }
-}
-
-void object_verify_cached(const struct arena *arena, const void *mem)
-{
-    if (!PTM_SEALED) {
-        return;
-    }
-    if (unlikely(!object_is_marked(mem))) {
-        die_of_object(arena, block_run_class(mem), mem, "malloc()",
-                      "block written to after its free");
-    }
-}
-
-/* The header behind a chunk: that of a chunk in use, of a free one, of top,
- * or a fence. It says, as any header does, that what is before it is in use.
- * Its owner may be moving it to or from a cache meanwhile: either seal will
- * do. */
-static bool next_header_is_sound(const struct arena *arena,
-                                 const struct chunk *next)
-{
-    if (!PTM_SEALED) {
-        return true;
-    }
-    const struct heap *heap = heap_for_ptr(next);
-    size_t room = (uintptr_t)heap_end(heap) - (uintptr_t)next;
-    uint32_t low = chunk_low(next);
-    uint32_t difference = chunk_seal(next) ^ chunk_seal_for(next, low);
-    return (difference == 0 || difference == seal_keys.cached) &&
-           (low & CHUNK_PREV_INUSE) != 0 &&
-           (low & (CHUNK_IS_MMAPPED | CHUNK_NON_MAIN_ARENA)) == arena->flags &&
-           word_size(low) >= CHUNK_HEADER_SIZE && word_size(low) <= room;
-}
-
-bool chunk_next_looks_sound(const struct arena *arena,
-                            const struct chunk *chunk)
-{
-    const struct chunk *next = chunk_next(chunk);
-    return next != heap_end(heap_for_ptr(chunk)) &&
-           next_header_is_sound(arena, next);
-}
-
-void chunk_verify(struct arena *arena, const struct chunk *chunk,
-                  const char *where)
-{
-    chunk_verify_word(arena, chunk, where);
-    const struct chunk *next = chunk_next(chunk);
-    if (unlikely(next == heap_end(heap_for_ptr(chunk)))) {
-        /* Only top and a fence reach to the end of their heap. */
-        die_of_word(arena, chunk, where);
-    }
-    if (unlikely(!next_header_is_sound(arena, next))) {
-        die(arena, chunk, where, "destroyed size word after the block");
-    }
-}
-
-/* The free chunk before a chunk whose P is clear, after its tag, size and
- * footer have agreed. */
-static struct chunk *verified_previous(const struct arena *arena,
-                                       const struct chunk *chunk)
-{
-    if (!PTM_SEALED) {
-        return chunk_previous(chunk);
-    }
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t room = (uintptr_t)chunk - (uintptr_t)heap_first_chunk(heap);
-    size_t size = chunk->prev_size;
-    if (unlikely(size > room || size < MIN_CHUNK_SIZE ||
-                 size % MALLOC_ALIGNMENT != 0)) {
-        die(arena, chunk, "heap", "destroyed footer");
-    }
-    struct chunk *previous = chunk_previous(chunk);
-    uint32_t low = chunk_low(previous);
-    if (unlikely(!chunk_is_sealed(previous) || !(low & CHUNK_IS_FREE) ||
-                 !low_is_plausible(low, arena->flags) ||
-                 word_size(low) != size)) {
-        die(arena, chunk, "heap", "destroyed footer");
-    }
-    return previous;
-}
-
-/* ---- heaps ----------------------------------------------------------- */
-
-static void count_system_bytes(struct arena *arena, size_t added)
-{
-    arena->system_bytes += added;
-    arena->max_system_bytes =
-        max_size(arena->max_system_bytes, arena->system_bytes);
-}
-
-/* A free chunk that is in no bin yet gets its footer and its bin; the chunk
- * behind it learns that it is free. */
-static void put_in_bin(struct arena *arena, struct chunk *chunk)
-{
-    chunk_set_footer(chunk);
-    chunk_clear_prev_inuse(chunk_next(chunk));
-    bins_insert(&arena->bins, chunk);
-    if (chunk_size(chunk) >= LARGE_FREE_MIN) {
-        struct heap *heap = heap_for_ptr(chunk);
-        pages_add_chunk(&heap->pages, heap_place(heap, chunk));
-    }
-}
-
-static void note_out_of_bin(const struct chunk *chunk)
-{
-    if (chunk_size(chunk) >= LARGE_FREE_MIN) {
-        struct heap *heap = heap_for_ptr(chunk);
-        pages_remove_chunk(&heap->pages, heap_place(heap, chunk));
-    }
-}
-
-static void take_out_of_bin(struct arena *arena, struct chunk *chunk)
-{
-    bins_remove(&arena->bins, chunk);
-    note_out_of_bin(chunk);
-}
-
-/* Top ends where its heap does; a closed heap ends with a fence. What top has
- * besides the fence becomes a free chunk. */
-static void close_top(struct arena *arena)
-{
-    struct chunk *top = arena->top;
-    struct heap *heap = heap_for_ptr(top);
-    size_t size = chunk_size(top);
-    size_t fence_size = CHUNK_HEADER_SIZE;
-    if (size - fence_size < MIN_CHUNK_SIZE) {
-        fence_size = size;
-    }
-    heap->touched = heap->committed;
-    arena->top = NULL;
-    if (fence_size == size) {
-        chunk_mark_inuse(top);
-        return;
-    }
-    chunk_set_head(chunk_at(top, size - fence_size), fence_size, arena->flags);
-    chunk_resize(top, size - fence_size);
-    put_in_bin(arena, top);
-}
-
-static bool is_fence(const struct heap *heap, const struct chunk *chunk)
-{
-    return !chunk_is_free(chunk) && chunk_next(chunk) == heap_end(heap);
-}
-
-static void link_heap(struct arena *arena, struct heap *heap)
-{
-    heap->next = arena->heaps;
-    if (arena->heaps != NULL) {
-        arena->heaps->previous = heap;
-    }
-    arena->heaps = heap;
-    arena->heap_count++;
-}
-
-/* Who stands at the heap moves on. */
-static void unlink_heap(struct arena *arena, const struct heap *heap)
-{
-    for (int kind = 0; kind < SWEEP_KINDS; kind++) {
-        struct sweep *sweep = &arena->sweeps.of[kind];
-        if (sweep->heap == heap) {
-            sweep->heap = heap->next;
-            sweep->page = 0;
-            sweep->place = 0;
-        }
-    }
-    if (heap->next != NULL) {
-        heap->next->previous = heap->previous;
-    }
-    if (heap->previous != NULL) {
-        heap->previous->next = heap->next;
-    } else {
-        arena->heaps = heap->next;
-    }
-    arena->heap_count--;
-}
-
-/* Where it was. */
-static void relink_heap(struct arena *arena, struct heap *heap)
-{
-    if (heap->next != NULL) {
-        heap->next->previous = heap;
-    }
-    if (heap->previous != NULL) {
-        heap->previous->next = heap;
-    } else {
-        arena->heaps = heap;
-    }
-    arena->heap_count++;
-}
-
-/* How much to ask the kernel for beyond what is needed: system calls become
- * rarer as the arena grows. */
-static size_t growth(const struct arena *arena, size_t need)
-{
-    size_t step =
-        max_size(HEAP_GROW_MIN, arena->system_bytes / HEAP_GROW_SHARE);
-    return max_size(need, step) +
-           min_size(option_get(OPTION_TOP_PAD), HEAP_MAX_SIZE);
-}
-
-/* How many bytes more the arena may have; whole pages. */
-static size_t allowance(const struct arena *arena)
-{
-    if (likely(arena->limit == 0)) {
-        return SIZE_MAX;
-    }
-    size_t left = arena->limit - min_size(arena->limit, arena->system_bytes);
-    return round_down(left, os_page_size());
-}
-
-static bool grow_top(struct arena *arena, size_t size)
-{
-    struct heap *heap = heap_for_ptr(arena->top);
-    size_t need = size - chunk_size(arena->top);
-    size_t before = heap->committed;
-    size_t most = allowance(arena);
-    if (need > most ||
-        !heap_grow(heap, need, min_size(growth(arena, need), most))) {
-        return false;
-    }
-    size_t added = heap->committed - before;
-    chunk_resize(arena->top, chunk_size(arena->top) + added);
-    count_system_bytes(arena, added);
-    return true;
-}
-
-/* A heap without blocks: all of it is top. */
-static void adopt_heap(struct arena *arena, struct heap *heap)
-{
-    if (arena->top != NULL) {
-        close_top(arena);
-    }
-    link_heap(arena, heap);
-    count_system_bytes(arena, heap->committed);
-    struct chunk *top = heap_first_chunk(heap);
-    chunk_set_head(top, heap->committed - HEAP_HEADER_SIZE,
-                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
-    heap_note_touched(heap, chunk2mem(top));
-    arena->top = top;
-}
-
-static bool add_heap(struct arena *arena, size_t size)
-{
-    if (size > CHUNK_SIZE_MAX) {
-        return false;
-    }
-    size_t most = allowance(arena);
-    if (size + HEAP_HEADER_SIZE > most) {
-        return false;
-    }
-    struct heap *heap = heap_create(arena, arena->number, size,
-                                    min_size(growth(arena, size), most));
-    if (heap == NULL) {
-        return false;
-    }
-    adopt_heap(arena, heap);
-    return true;
-}
-
-/* Top's word stands behind the last block, where an overflow meets it first. */
-static void verify_top(const struct arena *arena)
-{
-    if (!PTM_SEALED) {
-        return;
-    }
-    const struct chunk *top = arena->top;
-    size_t size = (uintptr_t)heap_end(heap_for_ptr(top)) - (uintptr_t)top;
-    if (unlikely(!chunk_is_sealed(top) || !chunk_is_free(top) ||
-                 chunk_size(top) != size)) {
-        die_of_word(arena, top, "heap");
-    }
-}
-
-/* Makes top hold `size` bytes. */
-static bool ensure_top(struct arena *arena, size_t size)
-{
-    if (arena->top != NULL) {
-        verify_top(arena);
-    }
-    if (arena->top != NULL &&
-        (chunk_size(arena->top) >= size || grow_top(arena, size))) {
-        return true;
-    }
-    return add_heap(arena, size);
-}
-
-bool arena_has_empty_heap(const struct chunk *chunk)
-{
-    const struct heap *heap = heap_for_ptr(chunk);
-    return chunk == heap_first_chunk(heap) &&
-           is_fence(heap, chunk_next(chunk)) && heap_is_whole(heap);
-}
-
-bool arena_release_heap(struct arena *arena, struct chunk *chunk)
-{
-    struct heap *heap = heap_for_ptr(chunk);
-    size_t committed = heap->committed;
-    ptm_assert(arena_has_empty_heap(chunk));
-    take_out_of_bin(arena, chunk);
-    unlink_heap(arena, heap);
-    if (!heap_destroy(heap)) {
-        relink_heap(arena, heap);
-        put_in_bin(arena, chunk);
-        return false;
-    }
-    arena->system_bytes -= committed;
-    return true;
-}
-
-/* ---- taking ---------------------------------------------------------- */
-
-/* Cuts `chunk`, in no bin, down to `size`, and gives the remainder, if it can
- * be a chunk, to the bins. The chunk behind is in use. */
-static void split_off_free(struct arena *arena, struct chunk *chunk,
-                           size_t size)
-{
-    size_t remainder = chunk_size(chunk) - size;
-    if (remainder < MIN_CHUNK_SIZE) {
-        chunk_set_prev_inuse(chunk_next(chunk));
-        return;
-    }
-    chunk_resize(chunk, size);
-    struct chunk *rest = chunk_next(chunk);
-    chunk_set_head(rest, remainder,
-                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
-    put_in_bin(arena, rest);
-}
-
-/* Takes the first `size` bytes of top, which has at least MIN_CHUNK_SIZE
- * more. */
-static struct chunk *carve_top(struct arena *arena, size_t size)
-{
-    struct chunk *chunk = arena->top;
-    struct heap *heap = heap_for_ptr(chunk);
-    size_t remainder = chunk_size(chunk) - size;
-    struct chunk *top = chunk_at(chunk, size);
-    ptm_assert(remainder >= MIN_CHUNK_SIZE);
-    arena->zero_from = heap_touched_end(heap);
-    chunk_set_head(top, remainder,
-                   arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
-    chunk_resize(chunk, size);
-    chunk_mark_inuse(chunk);
-    heap_note_touched(heap, chunk2mem(top));
-    arena->top = top;
-    return chunk;
-}
-
-/* ---- giving back ----------------------------------------------------- */
-
-size_t arena_trim_top(struct arena *arena, size_t pad)
-{
-    if (arena->top == NULL || pad >= chunk_size(arena->top) - MIN_CHUNK_SIZE) {
-        return 0;
-    }
-    struct heap *heap = heap_for_ptr(arena->top);
-    size_t released =
-        heap_shrink(heap, (char *)arena->top + MIN_CHUNK_SIZE + pad);
-    chunk_resize(arena->top, chunk_size(arena->top) - released);
-    arena->system_bytes -= released;
-    return released;
-}
-
-/* The bytes [from, to) of a chunk, and what is behind it, were written to. */
-static void note_freed(const struct chunk *chunk, size_t from, size_t to)
-{
-    struct heap *heap = heap_for_ptr(chunk);
-    size_t place = heap_place(heap, chunk);
-    pages_note_freed(&heap->pages, place + from, place + to);
-}
-
-static struct chunk *merge_previous(struct arena *arena, struct chunk *chunk)
-{
-    if (chunk_prev_inuse(chunk)) {
-        return chunk;
-    }
-    struct chunk *previous = verified_previous(arena, chunk);
-    take_out_of_bin(arena, previous);
-    chunk_resize(previous, chunk_size(previous) + chunk_size(chunk));
-    return previous;
-}
-
-static void merge_next(struct arena *arena, struct chunk *chunk)
-{
-    struct chunk *next = chunk_next(chunk);
-    if (next == arena->top) {
-        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
-        arena->top = chunk;
-    } else if (chunk_is_free(next)) {
-        take_out_of_bin(arena, next);
-        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
-    }
-}
-
-static void note_bytes_freed(struct arena *arena, size_t bytes)
-{
-    size_t freed = arena->sweeps.freed + bytes;
-    __atomic_store_n(&arena->sweeps.freed, freed, __ATOMIC_RELAXED);
-}
-
-/* What is behind the chunk may be merged with it: its header and its links are
- * garbage then.
- *
- * The header of a chunk that is merged into the one before keeps F, so that
- * a second free of it is recognised until its memory is used again. */
-void _int_free(struct arena *arena, struct chunk *chunk)
-{
-    size_t size = chunk_size(chunk);
-    note_bytes_freed(arena, size);
-    note_freed(chunk, 0, size + MIN_CHUNK_SIZE);
-    chunk_mark_free(chunk);
-    chunk = merge_previous(arena, chunk);
-    merge_next(arena, chunk);
-    if (chunk != arena->top) {
-        put_in_bin(arena, chunk);
-    }
-}
-
-/* ---- cutting chunks in use -------------------------------------------- */
-
-/* Cuts a chunk in use in two, both in use, the first of `size` bytes. */
-static struct chunk *split_in_use(struct arena *arena, struct chunk *chunk,
-                                  size_t size)
-{
-    size_t remainder = chunk_size(chunk) - size;
-    struct chunk *rest = chunk_at(chunk, size);
-    chunk_set_head(rest, remainder, arena->flags | CHUNK_PREV_INUSE);
-    chunk_resize(chunk, size);
-    return rest;
-}
-
-static void free_surplus(struct arena *arena, struct chunk *chunk, size_t size)
-{
-    if (chunk_size(chunk) - size >= MIN_CHUNK_SIZE) {
-        _int_free(arena, split_in_use(arena, chunk, size));
-    }
-}
-
-/* Cuts a chunk whose mem is a multiple of `alignment` out of a chunk in use;
- * the rest of it goes back. */
-static struct chunk *cut_aligned(struct arena *arena, struct chunk *chunk,
-                                 size_t alignment, size_t size)
-{
-    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
-    uintptr_t aligned = round_up(mem, alignment);
-    if (aligned != mem) {
-        /* What lies before must be able to be a chunk. */
-        if (aligned - mem < MIN_CHUNK_SIZE) {
-            aligned += alignment;
-        }
-        struct chunk *front = chunk;
-        chunk = split_in_use(arena, front, aligned - mem);
-        _int_free(arena, front);
-    }
-    free_surplus(arena, chunk, size);
-    return chunk;
 }
 
 /* ---- runs ---------------------------------------------------------------- */
@@ -605,63 +41,20 @@ static bool is_replaced_by_runs(const struct arena *arena, unsigned chunk_class)
            arena_has_run_class(arena, run_class - 1);
 }
 
-/* How far behind `chunk` one begins whose mem is at a multiple of RUN_SIZE, and
- * before which there is either nothing or room for a chunk. */
-static size_t way_to_span(const struct chunk *chunk)
-{
-    uintptr_t mem = (uintptr_t)chunk2mem(chunk);
-    size_t way = round_up(mem, RUN_SIZE) - mem;
-    return way == 0 || way >= MIN_CHUNK_SIZE ? way : way + RUN_SIZE;
-}
-
-/* Out of a free chunk that is in no bin, and has room. What is left goes back,
- * and nothing of it counts as written to. */
-static struct chunk *cut_span(struct arena *arena, struct chunk *chunk,
-                              size_t size)
-{
-    size_t way = way_to_span(chunk);
-    note_out_of_bin(chunk);
-    split_off_free(arena, chunk, way + size);
-    if (way == 0) {
-        chunk_mark_inuse(chunk);
-        return chunk;
-    }
-    struct chunk *span = chunk_at(chunk, way);
-    chunk_set_head(span, chunk_size(chunk) - way, arena->flags);
-    chunk_resize(chunk, way);
-    put_in_bin(arena, chunk);
-    return span;
-}
-
-/* Out of top, which has room. */
-static struct chunk *carve_span(struct arena *arena, size_t size)
-{
-    verify_top(arena);
-    size_t way = way_to_span(arena->top);
-    struct chunk *chunk = carve_top(arena, way + size);
-    if (way == 0) {
-        return chunk;
-    }
-    struct chunk *span = split_in_use(arena, chunk, way);
-    _int_free(arena, chunk);
-    return span;
-}
-
 /* A chunk in use whose mem is at a multiple of RUN_SIZE, of so many pages; or
  * of fewer, as long as these are there. */
 static struct chunk *take_span(struct arena *arena, unsigned *pages)
 {
     size_t size = *pages * RUN_SIZE;
     for (unsigned fewer = *pages; fewer > 0; fewer /= 2) {
-        struct chunk *chunk =
-            bins_take_aligned(&arena->bins, fewer * RUN_SIZE, RUN_SIZE);
+        struct chunk *chunk = chunks_take_span(arena, fewer * RUN_SIZE);
         if (chunk != NULL) {
             *pages = fewer;
-            return cut_span(arena, chunk, fewer * RUN_SIZE);
+            return chunk;
         }
     }
     if (arena_top_size(arena) >= size + 2 * RUN_SIZE) {
-        return carve_span(arena, size);
+        return chunks_carve_span(arena, size);
     }
     return _int_memalign(arena, RUN_SIZE, size);
 }
@@ -726,28 +119,13 @@ static bool add_run(struct arena *arena, unsigned size_class)
     return true;
 }
 
-/* A CACHED block is believed as little as one that the program hands in. */
-void arena_verify_cached(const struct arena *arena, const struct chunk *chunk)
-{
-    uint32_t low = chunk_low(chunk);
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
-    uint32_t seal = chunk_seal_for(chunk, low) ^ seal_keys.cached;
-    if (PTM_SEALED &&
-        unlikely(chunk_seal(chunk) != seal ||
-                 !low_is_plausible(low, arena->flags) ||
-                 word_size(low) >= heap_committed(heap) - offset)) {
-        die_of_word(arena, chunk, "heap");
-    }
-}
-
 /* Of those that are empty all but so many pages go back to the heap. */
 static void free_spans(struct arena *arena, size_t keep)
 {
     while (arena->runs.empty_pages > keep) {
         struct run *first = run_take_empty_span(&arena->runs);
         struct chunk *chunk = mem2chunk(first->start);
-        arena_verify_cached(arena, chunk);
+        chunk_verify_cached(arena, chunk);
         chunk_flip_cached(chunk);
         chunk_verify(arena, chunk, "heap");
         heap_forget_span(heap_for_ptr(first->start));
@@ -773,27 +151,16 @@ static PTM_NOINLINE void settle_run(struct arena *arena, struct run *run)
     free_spans(arena, RUN_SPARES + arena->runs.count / RUN_SPARE_SHARE);
 }
 
-/* One that has come back before may lie in what is no run any more, or where
- * there is no heap any more. */
-static void verify_run(const struct arena *arena, unsigned size_class,
-                       const void *mem, const char *where)
-{
-    if (unlikely(owner_of(mem) != arena->number ||
-                 block_run_class(mem) != size_class)) {
-        die_of_object(arena, size_class, mem, where, "double free");
-    }
-}
-
 void arena_free_objects(struct arena *arena, unsigned size_class,
                         void *const *mems, size_t count, const char *where)
 {
     run_count_returned(&arena->runs, size_class, count);
-    note_bytes_freed(arena, count * class_size(size_class));
+    arena_note_freed(arena, count * class_size(size_class));
     const char *page = NULL; /* that of the object before; a run of the class */
     struct run *run = NULL;
     for (size_t i = 0; i < count; i++) {
         if (run_page(mems[i]) != page) {
-            verify_run(arena, size_class, mems[i], where);
+            object_verify_run(arena, size_class, mems[i], where);
             page = run_page(mems[i]);
             run = heap_run_of(mems[i]);
             heap_note_given(heap_for_ptr(mems[i]), mems[i]);
@@ -816,7 +183,7 @@ void arena_end_watch(struct arena *arena, const void *mem)
 {
     run_end_watch(heap_run_of(mem));
     heap_note_given(heap_for_ptr(mem), mem);
-    note_bytes_freed(arena, RUN_QUARTER);
+    arena_note_freed(arena, RUN_QUARTER);
 }
 
 static size_t take_objects(struct arena *arena, unsigned size_class,
@@ -831,23 +198,11 @@ static size_t take_objects(struct arena *arena, unsigned size_class,
 
 /* ---- depot ------------------------------------------------------------- */
 
-void chunk_verify_free(const struct arena *arena, const struct chunk *chunk)
-{
-    if (!PTM_SEALED) {
-        return;
-    }
-    if (unlikely(!chunk_is_sealed(chunk) || !chunk_is_free(chunk))) {
-        die_of_word(arena, chunk, "heap");
-    }
-}
-
 void arena_free_cached(struct arena *arena, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
-    arena_verify_cached(arena, chunk);
-    if (unlikely(!next_header_is_sound(arena, chunk_next(chunk)))) {
-        die(arena, chunk, "heap", "destroyed size word after the block");
-    }
+    chunk_verify_cached(arena, chunk);
+    chunk_verify_next(arena, chunk, "heap");
     _int_free(arena, chunk);
 }
 
@@ -1005,91 +360,27 @@ bool arena_shed_depot(struct arena *arena)
 
 /* ---- taking, seen from above ------------------------------------------- */
 
-/* Where the first `size` bytes of a free chunk, which is in no bin, are zero
- * to their end. Only whole pages inside of the chunk are known. */
-static void note_zeroes(struct arena *arena, const struct chunk *chunk,
-                        size_t size)
-{
-    const struct heap *heap = heap_for_ptr(chunk);
-    size_t place = heap_place(heap, chunk);
-    size_t end = place + size + sizeof(size_t);
-    struct span_of_pages span = {
-        .from = round_up(place + MIN_CHUNK_SIZE, PAGES_SIZE),
-        .to = round_up(end, PAGES_SIZE),
-    };
-    arena->zero_from = NULL;
-    if (span.from >= span.to || span.to > place + chunk_size(chunk)) {
-        return;
-    }
-    size_t from = pages_clean_from(&heap->pages, span);
-    if (from < end) {
-        arena->zero_from = (const char *)heap + from;
-    }
-}
-
-/* A chunk in use of `size` bytes, or as many times that, up to `most`, as the
- * free chunk has that serves. */
-static struct chunk *take_many_from_bins(struct arena *arena, size_t size,
-                                         size_t most)
-{
-    struct chunk *chunk = bins_take(&arena->bins, size);
-    if (chunk != NULL) {
-        note_out_of_bin(chunk);
-        note_zeroes(arena, chunk, size);
-        if (most > 1) {
-            size *= min_size(chunk_size(chunk) / size, most);
-        }
-        split_off_free(arena, chunk, size);
-        chunk_mark_inuse(chunk);
-    }
-    return chunk;
-}
-
-static struct chunk *take_from_bins(struct arena *arena, size_t size)
-{
-    return take_many_from_bins(arena, size, 1);
-}
-
-/* The same from what top has. */
-static struct chunk *take_many_from_top(struct arena *arena, size_t size,
-                                        size_t most)
-{
-    size_t room = arena_top_size(arena);
-    if (room < size + MIN_CHUNK_SIZE) {
-        return NULL;
-    }
-    verify_top(arena);
-    return carve_top(arena,
-                     size * min_size((room - MIN_CHUNK_SIZE) / size, most));
-}
-
-static struct chunk *take_from_top(struct arena *arena, size_t size)
-{
-    return ensure_top(arena, size + MIN_CHUNK_SIZE) ? carve_top(arena, size)
-                                                    : NULL;
-}
-
 /* The kernel has refused: everything that waits for caches is merged. */
 static struct chunk *take_after_reclaiming(struct arena *arena, size_t size)
 {
     arena_sort_arrivals(arena, SIZE_MAX);
     arena_free_depot(arena, SIZE_MAX);
     free_spans(arena, 0);
-    struct chunk *chunk = take_from_bins(arena, size);
-    return chunk != NULL ? chunk : take_from_top(arena, size);
+    struct chunk *chunk = chunks_take(arena, size);
+    return chunk != NULL ? chunk : chunks_take_from_top(arena, size);
 }
 
 /* Before a heap grows, some of what the depot holds is freed: it may merge to
  * what is needed. */
 struct chunk *_int_malloc(struct arena *arena, size_t size)
 {
-    struct chunk *chunk = take_from_bins(arena, size);
+    struct chunk *chunk = chunks_take(arena, size);
     if (chunk == NULL && arena_top_size(arena) < size + MIN_CHUNK_SIZE &&
         arena_free_depot(arena, SLOW_STEP)) {
-        chunk = take_from_bins(arena, size);
+        chunk = chunks_take(arena, size);
     }
     if (chunk == NULL) {
-        chunk = take_from_top(arena, size);
+        chunk = chunks_take_from_top(arena, size);
     }
     return chunk != NULL ? chunk : take_after_reclaiming(arena, size);
 }
@@ -1097,29 +388,11 @@ struct chunk *_int_malloc(struct arena *arena, size_t size)
 /* One chunk of `size` bytes, or several in one piece, up to `most`. */
 static struct chunk *take_many(struct arena *arena, size_t size, size_t most)
 {
-    struct chunk *chunk = take_many_from_bins(arena, size, most);
+    struct chunk *chunk = chunks_take_many(arena, size, most);
     if (chunk == NULL) {
-        chunk = take_many_from_top(arena, size, most);
+        chunk = chunks_take_many_from_top(arena, size, most);
     }
     return chunk != NULL ? chunk : _int_malloc(arena, size);
-}
-
-/* Cuts a chunk in use into CACHED ones of `size` bytes; the last may get a
- * little more. Returns how many. */
-static size_t cut_up(struct arena *arena, struct chunk *chunk, size_t size,
-                     void **mems)
-{
-    size_t count = 0;
-    size_t left = chunk_size(chunk);
-    while (left > 0) {
-        size_t part = left < 2 * size ? left : size;
-        chunk_set_head(chunk, part, arena->flags | CHUNK_PREV_INUSE);
-        chunk_flip_cached(chunk);
-        mems[count++] = chunk2mem(chunk);
-        chunk = chunk_at(chunk, part);
-        left -= part;
-    }
-    return count;
 }
 
 static size_t take_chunks(struct arena *arena, unsigned size_class, void **mems,
@@ -1137,7 +410,7 @@ static size_t take_chunks(struct arena *arena, unsigned size_class, void **mems,
         if (taken == 0) {
             zero_from = arena->zero_from;
         }
-        taken += cut_up(arena, chunk, size, mems + taken);
+        taken += chunk_cut_up(arena, chunk, size, mems + taken);
     }
     arena->zero_from = zero_from;
     return taken;
@@ -1160,59 +433,15 @@ size_t arena_take(struct arena *arena, unsigned size_class, void **mems,
     return taken;
 }
 
-/* ---- alignment and resizing ------------------------------------------ */
+/* ---- alignment --------------------------------------------------------- */
 
 struct chunk *_int_memalign(struct arena *arena, size_t alignment, size_t size)
 {
     struct chunk *chunk = _int_malloc(arena, size + alignment + MIN_CHUNK_SIZE);
-    return chunk != NULL ? cut_aligned(arena, chunk, alignment, size) : NULL;
+    return chunk != NULL ? chunk_cut_aligned(arena, chunk, alignment, size)
+                         : NULL;
 }
 
-static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size,
-                          size_t wanted)
-{
-    size_t had = chunk_size(chunk);
-    if (chunk_size(arena->top) < wanted - had + MIN_CHUNK_SIZE &&
-        !grow_top(arena, wanted - had + MIN_CHUNK_SIZE)) {
-        wanted = size;
-    }
-    if (chunk_size(arena->top) < wanted - had + MIN_CHUNK_SIZE &&
-        !grow_top(arena, wanted - had + MIN_CHUNK_SIZE)) {
-        return false;
-    }
-    carve_top(arena, wanted - had);
-    chunk_resize(chunk, wanted);
-    return true;
-}
-
-static bool grow_into_free(struct arena *arena, struct chunk *chunk,
-                           struct chunk *next, size_t size, size_t wanted)
-{
-    size_t both = chunk_size(chunk) + chunk_size(next);
-    if (both < size) {
-        return false;
-    }
-    take_out_of_bin(arena, next);
-    chunk_resize(chunk, both);
-    split_off_free(arena, chunk, min_size(both, wanted));
-    return true;
-}
-
-bool _int_resize(struct arena *arena, struct chunk *chunk, size_t size,
-                 size_t wanted)
-{
-    ptm_assert(wanted >= size);
-    if (chunk_size(chunk) >= size) {
-        free_surplus(arena, chunk, size);
-        return true;
-    }
-    struct chunk *next = chunk_next(chunk);
-    if (next == arena->top) {
-        return grow_into_top(arena, chunk, size, wanted);
-    }
-    return chunk_is_free(next) &&
-           grow_into_free(arena, chunk, next, size, wanted);
-}
 /* ---- emptying ---------------------------------------------------------- */
 
 /* Forgets all blocks and heaps, but not what others have added up. No thread's
@@ -1244,7 +473,7 @@ void arena_empty(struct arena *arena)
             heap->touched = heap->committed;
             heap->pages = (struct pages){0};
             pages_note_freed(&heap->pages, 0, heap->touched);
-            adopt_heap(arena, heap);
+            chunks_adopt_heap(arena, heap);
         }
         heap = next;
     }

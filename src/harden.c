@@ -261,7 +261,7 @@ static struct quarantine *quarantine_of(const struct arena *arena)
 static void *hand_out(struct arena *arena, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
-    arena_verify_cached(arena, chunk);
+    chunk_verify_cached(arena, chunk);
     chunk_flip_cached(chunk);
     return mem;
 }
@@ -361,7 +361,7 @@ static struct chunk *let_one_go(struct arena *arena,
     *chosen = *oldest;
     quarantine->first++;
     quarantine->count--;
-    arena_verify_cached(arena, chunk);
+    chunk_verify_cached(arena, chunk);
     size_t usable = usable_size_of(chunk_size(chunk));
     quarantine->bytes -= usable;
     if (unlikely(!holds_zero(chunk2mem(chunk), usable))) {

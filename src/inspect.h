@@ -48,10 +48,10 @@ struct damage {
     unsigned arena; /* 0: the direct mappings */
 };
 
-/* Checks every invariant that arena.h, bins.h, run.h, chunk.h, heap.h, owner.h
- * and mapped.h state. True when all hold; else *damage tells of the first that
- * does not. Trusts what it has checked and nothing else, so it ends on a heap
- * in any state. */
+/* Checks every invariant that arena_state.h, chunks.h, bins.h, run.h, chunk.h,
+ * heap.h, owner.h and mapped.h state. True when all hold; else *damage tells of
+ * the first that does not. Trusts what it has checked and nothing else, so it
+ * ends on a heap in any state. */
 bool inspect_everything(struct damage *damage);
 
 #endif
