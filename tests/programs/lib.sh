@@ -24,7 +24,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 title=$(basename "$0")
 python=/usr/bin/python3
 packages=test
-[ "$(basename "$(dirname "$0")")" != heavy ] || packages=programs-all
+patience=280 # seconds for a function; see watch_over
+if [ "$(basename "$(dirname "$0")")" = heavy ]; then
+  packages=programs-all
+  patience=5000
+fi
 
 # Only Debian's programs, and no wishes of the caller's environment.
 wishes='LD|MALLOC|PTM|GLIBC|PYTHON|PERL|NODE|GIT|XZ|ZSTD|GZIP|TAR|JQ'
@@ -125,8 +129,7 @@ show_stacks() {
 }
 
 # A function that comes to no end is told about while it can still be looked
-# at, and ended; long before CTest, which kills it and says nothing.
-patience=280
+# at, and ended; before CTest or `all` lose patience, who know less of it.
 watch_over() {
   trap 'kill $!; exit' TERM
   sleep $patience &
