@@ -71,6 +71,13 @@ enum {
      * 200 instructions; a pause is about 40 cycles on current x86. */
     LOCK_SPINS = 64,
 
+    /* In a child of fork where nobody has repaired the locks before there were
+     * threads: milliseconds that a lock must have been held by the same thread
+     * until that one counts as lost, many times what any needs; and how often
+     * it is looked at. */
+    LOCK_PATIENCE = 2000,
+    LOCK_LOOK = 20,
+
     /* A magazine: blocks of one class that move between a thread's cache and
      * its arena together. Enough that the lock is rare, few enough bytes that
      * a class costs a thread little. */

@@ -99,6 +99,13 @@ static void register_fork_handler(void)
     }
 }
 
+void life_before_thread(void)
+{
+    if (unlikely(!lock_is_confirmed(&process.lock))) {
+        after_fork_in_child();
+    }
+}
+
 void life_start_thread(void)
 {
     unsigned threads = arenas_note_thread();

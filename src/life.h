@@ -12,7 +12,9 @@
  *     a thread  before the C library frees what it keeps for the thread. What
  *               is allocated after that is served without attachment.
  *     fork      the helper pauses; no lock is waited for. The child repairs
- *               (see lock.h).
+ *               (see lock.h) in a handler of fork; or, where none has run, who
+ *               would wait for a lock, or is about to make a second thread. By
+ *               then others may hold locks that are none of the lost threads'.
  */
 #ifndef PTM_LIFE_H
 #define PTM_LIFE_H
@@ -21,5 +23,8 @@
 
 /* Called when a thread that is new allocates; holds no lock. */
 void life_start_thread(void);
+
+/* This thread is about to make another. */
+void life_before_thread(void);
 
 #endif

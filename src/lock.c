@@ -144,18 +144,58 @@ void lock_kill(struct lock *lock)
     __atomic_store_n(&lock->state, LOCK_DEAD, __ATOMIC_RELEASE);
 }
 
+/* How long somebody has waited for a lock that was not confirmed, and nothing
+ * has happened to it. */
+struct vain_wait {
+    const void *owner;
+    uint64_t since; /* milliseconds; 0: has not begun */
+};
+
+/* Whether the holder of a lock that was not confirmed since a fork is gone. Who
+ * is alone in his process waits for nobody that is there. Where there are other
+ * threads one of them may have it: they were made before anybody has repaired
+ * anything, as where no handlers of fork have run. Then it is waited for, as
+ * long as it goes from hand to hand, and LOCK_PATIENCE more. */
+static bool holder_is_gone(const struct lock *lock, struct vain_wait *wait)
+{
+    const void *owner = __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
+    if (os_is_alone()) {
+        return true;
+    }
+    uint64_t now = os_milliseconds();
+    bool is_moving =
+        __atomic_load_n(&lock->state, __ATOMIC_RELAXED) != LOCK_CONTENDED;
+    if (wait->since == 0 || owner != wait->owner || is_moving) {
+        *wait = (struct vain_wait){owner, now};
+    }
+    return now - wait->since > LOCK_PATIENCE;
+}
+
+/* Until the lock changes hands, or for a moment where nobody may come to wake
+ * us. */
+static void sleep_for_lock(struct lock *lock, const struct vain_wait *wait)
+{
+    if (wait->since == 0) {
+        os_wait(&lock->state, LOCK_CONTENDED);
+    } else {
+        os_wait_for(&lock->state, LOCK_CONTENDED, LOCK_LOOK);
+    }
+}
+
 /* The futex protocol: whoever takes the lock after having waited leaves it
  * CONTENDED, because others may sleep still; a release of CONTENDED wakes
  * one. No wake-up is lost: a sleeper sleeps only while it reads CONTENDED,
  * and the release that changes the word is the one that wakes. */
 bool lock_acquire_slow(struct lock *lock)
 {
+    struct vain_wait wait = {NULL, 0};
     if (lock_try_patiently(lock)) {
         return true;
     }
     for (;;) {
         uint32_t state = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
-        if (state == LOCK_DEAD || !lock_is_confirmed(lock)) {
+        if (state == LOCK_DEAD ||
+            (!lock_is_confirmed(lock) && holder_is_gone(lock, &wait))) {
             return false;
         }
         if (state != LOCK_CONTENDED &&
@@ -168,7 +208,7 @@ bool lock_acquire_slow(struct lock *lock)
             lock_note_taken(lock);
             return true;
         }
-        os_wait(&lock->state, LOCK_CONTENDED);
+        sleep_for_lock(lock, &wait);
     }
 }
 

@@ -20,10 +20,12 @@
  * deadlocks with threads that hold libio's locks while they allocate, and
  * with a signal handler that forks inside malloc. Instead a lock remembers
  * in which generation of forks it was known to be good, and lock_acquire
- * refuses to *wait* for one from another generation. Its owner then repairs
- * what the lock guards, or declares the lock DEAD for good, with the word
- * `owner` telling whether the holder lives: the one thread that survives is the
- * one that forked.
+ * refuses to *wait* for one from another generation, in a process that has no
+ * thread but the one that would wait. (Where there are others, which were made
+ * before anything was repaired, it waits a while, as one of them may be the
+ * holder.) Its owner then repairs what the lock guards, or declares the lock
+ * DEAD for good, with the word `owner` telling whether the holder lives: the
+ * one thread that survives is the one that forked.
  *
  * What a child sees is, for each thread of the parent, a prefix of its writes
  * (fork write-protects every page before the child runs, and a thread that

@@ -156,6 +156,9 @@ void os_yield(void);
 uint32_t os_thread(void);
 bool os_thread_exists(uint32_t number);
 
+/* Whether this process has no other thread. False where nobody tells. */
+bool os_is_alone(void);
+
 /* Gives this thread a name of up to 15 characters, for ps and gdb. */
 void os_name_thread(const char *name);
 

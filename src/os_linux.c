@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -376,6 +377,16 @@ uint32_t os_thread(void)
 bool os_thread_exists(uint32_t number)
 {
     return quiet_syscall(SYS_tgkill, os_process(), number, 0, 0, 0, 0) == 0;
+}
+
+/* The folder of the threads has one link for each, and the two that all folders
+ * have. */
+bool os_is_alone(void)
+{
+    struct stat threads;
+    return quiet_syscall(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task",
+                         (long)&threads, 0, 0, 0) == 0 &&
+           threads.st_nlink == 3;
 }
 
 void os_name_thread(const char *name)

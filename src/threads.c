@@ -15,6 +15,7 @@
 #include <sched.h>
 
 #include "helper.h"
+#include "life.h"
 
 /* The function of that name that comes next in the order of libraries; all
  * threads find the same. */
@@ -33,6 +34,7 @@ PTM_EXPORT int pthread_create(pthread_t *made, const pthread_attr_t *attributes,
 {
     static void *known;
     thread_maker *make = (thread_maker *)next_one("pthread_create", &known);
+    life_before_thread();
     int result = make(made, attributes, start, argument);
     if (result == 0) {
         helper_start(make);
