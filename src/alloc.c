@@ -276,7 +276,7 @@ static void *allocate(const struct request *request, const char **zero_from)
         (request->bytes >= os_page_size() || !arenas_any_left())) {
         mem = allocate_mapping(request, zero_from);
     }
-    if (harden_is_on() && mem != NULL && owner_of(mem) != 0) {
+    if (harden_is_on() && mem != NULL && arena_of(mem) != NULL) {
         harden_mark(mem2chunk(mem), request->bytes);
     }
     settle_growth();
