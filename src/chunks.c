@@ -503,7 +503,9 @@ static bool grow_into_top(struct arena *arena, struct chunk *chunk, size_t size,
         !grow_top(arena, wanted - had + MIN_CHUNK_SIZE)) {
         return false;
     }
-    carve_top(arena, wanted - had);
+    /* A header in the midst of a block stays F, as a second free of what was
+     * there must find. */
+    chunk_mark_free(carve_top(arena, wanted - had));
     chunk_resize(chunk, wanted);
     return true;
 }
