@@ -29,8 +29,15 @@ struct entry {
 
 static const uint32_t no_slot = UINT32_MAX;
 
+/* As one was recorded. */
+struct event {
+    enum operation operation;
+    uint64_t order, address, size, alignment;
+};
+
 struct converter {
     const unsigned char *raw;
+    size_t raw_size;
     uint64_t *places; /* of each event in the raw file, by its order; 0: none */
     uint64_t event_count;
     struct entry *entries; /* a hash table of live blocks */
@@ -192,15 +199,14 @@ static void convert_free(struct converter *converter, uint32_t lane,
 
 static void convert_allocation(struct converter *converter,
                                enum operation operation, uint32_t lane,
-                               const struct raw_event *event)
+                               const struct event *event)
 {
-    uint64_t size = event->size & (((uint64_t)1 << raw_top_shift) - 1);
-    struct entry entry = {event->address, size, new_slot(converter)};
+    struct entry entry = {event->address, event->size, new_slot(converter)};
 
     write_operation(converter, operation, lane, entry.slot);
-    write_number(converter, size);
+    write_number(converter, event->size);
     if (operation == op_aligned)
-        write_number(converter, event->size >> raw_top_shift);
+        write_number(converter, event->alignment);
     converter->header.allocations++;
     keep(converter, entry);
 }
@@ -208,18 +214,18 @@ static void convert_allocation(struct converter *converter,
 /* Behind a realloc that has failed the old block is as it was. One of a block
  * that was there before the recording is an allocation. */
 static void convert_resize(struct converter *converter, uint32_t lane,
-                           const struct raw_event *event)
+                           const struct event *event)
 {
     struct entry entry = converter->resized[lane];
 
     converter->resized[lane].slot = no_slot;
     if (entry.slot == no_slot) {
-        if (event->size != UINT64_MAX >> 8)
+        if (event->size != RAW_FAILED)
             convert_allocation(converter, op_malloc, lane, event);
         return;
     }
     entry.address = event->address;
-    if (event->size != UINT64_MAX >> 8) {
+    if (event->size != RAW_FAILED) {
         entry.size = event->size;
         write_operation(converter, op_resize, lane, entry.slot);
         write_number(converter, entry.size);
@@ -227,93 +233,146 @@ static void convert_resize(struct converter *converter, uint32_t lane,
     keep(converter, entry);
 }
 
-static void convert_event(struct converter *converter, uint64_t place)
+static void convert_event(struct converter *converter, uint32_t lane,
+                          const struct event *event)
 {
-    const struct raw_chunk *chunk =
-        (const void *)(converter->raw +
-                       place / raw_chunk_size * raw_chunk_size);
-    const struct raw_event *event = (const void *)(converter->raw + place);
-
-    switch (event->order >> raw_top_shift) {
+    switch (event->operation) {
     case op_free:
-        convert_free(converter, chunk->lane, event->address);
+        convert_free(converter, lane, event->address);
         break;
     case op_resize_from:
-        converter->resized[chunk->lane] = take(converter, event->address);
+        converter->resized[lane] = take(converter, event->address);
         break;
     case op_resize:
-        convert_resize(converter, chunk->lane, event);
+        convert_resize(converter, lane, event);
+        break;
+    case op_malloc:
+    case op_calloc:
+    case op_aligned:
+        convert_allocation(converter, event->operation, lane, event);
         break;
     default:
-        convert_allocation(converter, event->order >> raw_top_shift,
-                           chunk->lane, event);
+        break;
     }
 }
 
 /* ---- reading what was recorded ------------------------------------------ */
 
-static uint64_t order_of(const struct raw_event *event)
+/* Where it does not say which it is in the order, it is `order`. Returns how
+ * many words it has; 0: it is not whole. */
+static uint32_t read_event(const uint64_t *words, uint32_t count,
+                           uint64_t order, struct event *event)
 {
-    return event->order & (((uint64_t)1 << raw_top_shift) - 1);
+    bool is_elsewhere = (words[0] & RAW_ORDER_FOLLOWS) != 0;
+    uint64_t size = words[0] >> raw_size_shift;
+    uint32_t length = 1u + is_elsewhere + (size == raw_long);
+
+    if (length > count)
+        return 0;
+    if (is_elsewhere)
+        order = words[1];
+    if (size == raw_long)
+        size = words[length - 1];
+    *event = (struct event){
+        .operation = (enum operation)(words[0] & RAW_OPERATION),
+        .order = order,
+        .address = words[0] & RAW_ADDRESS,
+        .size = size & (((uint64_t)1 << raw_alignment_shift) - 1),
+        .alignment = size >> raw_alignment_shift,
+    };
+    return length;
 }
 
 /* Calls for each event of the file, with its place. */
-static void for_each_event(struct converter *converter, size_t size,
+static void for_each_event(struct converter *converter,
                            void (*call)(struct converter *converter,
-                                        const struct raw_chunk *chunk,
-                                        uint32_t index, uint64_t place))
+                                        uint32_t lane, uint64_t order,
+                                        uint64_t place))
 {
-    for (size_t at = raw_chunk_size; at + raw_chunk_size <= size;
+    for (size_t at = raw_chunk_size; at + raw_chunk_size <= converter->raw_size;
          at += raw_chunk_size) {
         const struct raw_chunk *chunk = (const void *)(converter->raw + at);
+        uint32_t count = chunk->count < raw_words ? chunk->count : raw_words;
+        uint64_t order = 0;
+        struct event event;
 
-        for (uint32_t i = 0; i < chunk->count && i < raw_events; i++)
-            call(converter, chunk, i,
-                 at + offsetof(struct raw_chunk, events) +
-                     i * sizeof(struct raw_event));
+        for (uint32_t i = 0, length; i < count; i += length) {
+            length = read_event(&chunk->words[i], count - i, order, &event);
+            if (length == 0)
+                break;
+            call(converter, chunk->lane, event.order,
+                 at + offsetof(struct raw_chunk, words) + i * sizeof(uint64_t));
+            order = event.order + 1;
+        }
     }
 }
 
-static void measure(struct converter *converter, const struct raw_chunk *chunk,
-                    uint32_t index, uint64_t place)
+/* There are no more events than words, nor lanes than chunks. */
+static void measure(struct converter *converter, uint32_t lane, uint64_t order,
+                    uint64_t place)
 {
-    uint64_t order = order_of(&chunk->events[index]);
-
     (void)place;
+    if (order >= converter->raw_size / sizeof(uint64_t) ||
+        lane >= converter->raw_size / raw_chunk_size)
+        fail(exit_tool, "what was recorded is damaged");
     if (order >= converter->event_count)
         converter->event_count = order + 1;
-    if (chunk->lane >= converter->header.lanes)
-        converter->header.lanes = chunk->lane + 1;
+    if (lane >= converter->header.lanes)
+        converter->header.lanes = lane + 1;
 }
 
-static void note_place(struct converter *converter,
-                       const struct raw_chunk *chunk, uint32_t index,
-                       uint64_t place)
+static void note_place(struct converter *converter, uint32_t lane,
+                       uint64_t order, uint64_t place)
 {
-    converter->places[order_of(&chunk->events[index])] = place;
+    (void)lane;
+    converter->places[order] = place;
+}
+
+static void convert_at(struct converter *converter, uint64_t place)
+{
+    const struct raw_chunk *chunk =
+        (const void *)(converter->raw +
+                       place / raw_chunk_size * raw_chunk_size);
+    struct event event;
+
+    read_event((const void *)(converter->raw + place), raw_event_most, 0,
+               &event);
+    convert_event(converter, chunk->lane, &event);
+}
+
+/* Its name goes at once: whatever comes, it does not stay. */
+static void map_raw(struct converter *converter, const char *path)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+
+    if (file < 0)
+        fail(exit_tool, "nothing was recorded");
+    unlink(path);
+    require(fstat(file, &status) == 0, "fstat");
+    converter->raw_size = (size_t)status.st_size;
+    converter->raw =
+        mmap(NULL, converter->raw_size, PROT_READ, MAP_PRIVATE, file, 0);
+    require(converter->raw != MAP_FAILED, "mmap");
+    close(file);
+    if (converter->raw_size < raw_magic_size ||
+        memcmp(converter->raw, RAW_MAGIC, raw_magic_size) != 0)
+        fail(exit_tool, "the recorder is of another version than this tool");
 }
 
 static void convert(const char *raw_path, const char *trace_path)
 {
     struct converter converter = {.lane = UINT32_MAX};
-    int file = open(raw_path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
 
-    if (file < 0)
-        fail(exit_tool, "nothing was recorded");
-    require(fstat(file, &status) == 0, "fstat");
-    converter.raw =
-        mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    require(converter.raw != MAP_FAILED, "mmap");
-    close(file);
-    for_each_event(&converter, (size_t)status.st_size, measure);
+    map_raw(&converter, raw_path);
+    for_each_event(&converter, measure);
     converter.places =
         allocate(converter.event_count, sizeof *converter.places);
     converter.resized =
         allocate(converter.header.lanes, sizeof *converter.resized);
     for (uint32_t i = 0; i < converter.header.lanes; i++)
         converter.resized[i].slot = no_slot;
-    for_each_event(&converter, (size_t)status.st_size, note_place);
+    for_each_event(&converter, note_place);
     converter.trace = fopen(trace_path, "we");
     if (converter.trace == NULL)
         fail(exit_tool, "%s: %s", trace_path, strerror(errno));
@@ -321,7 +380,7 @@ static void convert(const char *raw_path, const char *trace_path)
     fwrite(&converter.header, sizeof converter.header, 1, converter.trace);
     for (uint64_t i = 0; i < converter.event_count; i++)
         if (converter.places[i] != 0)
-            convert_event(&converter, converter.places[i]);
+            convert_at(&converter, converter.places[i]);
     rewind(converter.trace);
     fwrite(&converter.header, sizeof converter.header, 1, converter.trace);
     if (ferror(converter.trace) || fclose(converter.trace) != 0)
@@ -385,6 +444,5 @@ int record(char **words)
         access(raw, F_OK) != 0)
         return WEXITSTATUS(status);
     convert(raw, trace);
-    unlink(raw);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -42,7 +42,7 @@ extern void *__libc_realloc(void *block, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
 enum { not_started, starting, recording, not_recording };
-enum { lanes_most = 4096 };
+enum { idle_most = 4096 };
 
 static int state = not_started;
 static int file = -1;
@@ -52,7 +52,7 @@ static pthread_key_t end_of_thread;
 
 /* Chunks of threads that have ended, for those to come. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct raw_chunk *idle[lanes_most];
+static struct raw_chunk *idle[idle_most];
 static unsigned idle_count;
 
 static __thread struct raw_chunk *own
@@ -109,7 +109,7 @@ static struct raw_chunk *take_idle(void)
 static void leave_chunk(struct raw_chunk *chunk)
 {
     pthread_mutex_lock(&lock);
-    if (idle_count < lanes_most)
+    if (idle_count < idle_most)
         idle[idle_count++] = chunk;
     pthread_mutex_unlock(&lock);
 }
@@ -125,19 +125,45 @@ static void end_thread(void *unused)
         leave_chunk(chunk);
 }
 
+/* Behind the first word; returns how many words the event has. */
+static __attribute__((noinline)) uint32_t
+write_rest(uint64_t *words, bool is_elsewhere, uint64_t order, uint64_t size)
+{
+    uint32_t count = 1;
+
+    if (is_elsewhere)
+        words[count++] = order;
+    if (size >= raw_long)
+        words[count++] = size;
+    return count;
+}
+
+/* What is freed in a crime may be no address of a block: it is cut to look like
+ * one. The count is written last, as the program may be killed at any time. */
 static void write_event(struct raw_chunk *chunk, enum operation operation,
                         const void *address, uint64_t size)
 {
     uint64_t order = __atomic_fetch_add(&next_order, 1, __ATOMIC_RELAXED);
+    bool is_elsewhere = order != chunk->next_order;
+    uint64_t shown = size < raw_long ? size : raw_long;
+    uint64_t *words = &chunk->words[chunk->count];
+    uint32_t count = 1;
 
-    chunk->events[chunk->count] =
-        (struct raw_event){order | (uint64_t)operation << raw_top_shift,
-                           (uint64_t)(uintptr_t)address, size};
-    __atomic_store_n(&chunk->count, chunk->count + 1, __ATOMIC_RELEASE);
+    words[0] = ((uint64_t)(uintptr_t)address & RAW_ADDRESS) | operation |
+               (is_elsewhere ? RAW_ORDER_FOLLOWS : 0) | shown << raw_size_shift;
+    if (is_elsewhere || size >= raw_long)
+        count = write_rest(words, is_elsewhere, order, size);
+    chunk->next_order = order + 1;
+    __atomic_store_n(&chunk->count, chunk->count + count, __ATOMIC_RELEASE);
 }
 
-static void note_slowly(enum operation operation, const void *address,
-                        uint64_t size)
+static bool has_room(const struct raw_chunk *chunk)
+{
+    return chunk->count <= raw_words - raw_event_most;
+}
+
+static void note_in_some_chunk(enum operation operation, const void *address,
+                               uint64_t size)
 {
     struct raw_chunk *chunk = own;
     int error = errno;
@@ -149,7 +175,7 @@ static void note_slowly(enum operation operation, const void *address,
         if (!is_leaving && chunk != NULL)
             pthread_setspecific(end_of_thread, &end_of_thread);
     }
-    if (chunk != NULL && chunk->count >= raw_events)
+    if (chunk != NULL && !has_room(chunk))
         chunk = new_chunk(chunk);
     if (chunk != NULL)
         write_event(chunk, operation, address, size);
@@ -210,15 +236,22 @@ static bool start(void)
     return true;
 }
 
-static void note(enum operation operation, const void *address, uint64_t size)
+static __attribute__((noinline)) void
+note_slowly(enum operation operation, const void *address, uint64_t size)
 {
     int now = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+
+    if (now == recording || (now == not_started && start()))
+        note_in_some_chunk(operation, address, size);
+}
+
+static inline void note(enum operation operation, const void *address,
+                        uint64_t size)
+{
     struct raw_chunk *chunk = own;
 
-    if (now == not_recording || now == starting ||
-        (now == not_started && !start()))
-        return;
-    if (chunk != NULL && chunk->count < raw_events)
+    if (chunk != NULL && has_room(chunk) &&
+        __atomic_load_n(&state, __ATOMIC_RELAXED) == recording)
         write_event(chunk, operation, address, size);
     else
         note_slowly(operation, address, size);
@@ -264,7 +297,7 @@ EXPORT void *realloc(void *block, size_t size)
     note(op_resize_from, block, 0);
     moved = __libc_realloc(block, size);
     note(op_resize, moved != NULL ? moved : block,
-         moved != NULL ? size : UINT64_MAX >> 8);
+         moved != NULL ? size : RAW_FAILED);
     return moved;
 }
 
@@ -286,7 +319,7 @@ EXPORT void *memalign(size_t alignment, size_t size)
         alignment > 1 ? 64u - (unsigned)__builtin_clzl(alignment - 1) : 0;
 
     if (block != NULL)
-        note(op_aligned, block, size | shift << raw_top_shift);
+        note(op_aligned, block, size | shift << raw_alignment_shift);
     return block;
 }
 

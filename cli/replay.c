@@ -35,7 +35,6 @@
 enum {
     samples = 48, /* of resident memory, over the events */
     touched_page = 4096,
-    lanes_most = 65536,
     line_most = 4096,
     no_lane = -1
 };
@@ -94,6 +93,12 @@ static void *map_zero(size_t size)
     return memory;
 }
 
+static bool begins(const struct trace_header *header, const char *magic,
+                   size_t length)
+{
+    return memcmp(header->magic, magic, length) == 0;
+}
+
 /* Nothing of this comes from malloc, whose memory is to be the trace's only. */
 static void open_trace(const char *path)
 {
@@ -104,14 +109,16 @@ static void open_trace(const char *path)
     if (file < 0)
         fail(exit_tool, "%s: %s", path, strerror(errno));
     require(fstat(file, &status) == 0, "fstat");
-    if ((size_t)status.st_size < sizeof player.header ||
-        read(file, &player.header, sizeof player.header) !=
+    if (read(file, &player.header, sizeof player.header) !=
             sizeof player.header ||
-        memcmp(player.header.magic, TRACE_MAGIC, raw_magic_size) != 0 ||
-        player.header.lanes > lanes_most ||
+        !begins(&player.header, ANY_TRACE, strlen(ANY_TRACE)))
+        fail(exit_tool, "%s: not a trace", path);
+    if (!begins(&player.header, TRACE_MAGIC, raw_magic_size))
+        fail(exit_tool, "%s: a trace of another version", path);
+    if (player.header.lanes > lanes_most ||
         player.header.slots > player.header.events ||
         player.header.bytes > (uint64_t)status.st_size - sizeof player.header)
-        fail(exit_tool, "%s: not a trace", path);
+        fail(exit_tool, "%s: the trace is damaged", path);
     bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
     require(bytes != MAP_FAILED, "mmap");
     close(file);

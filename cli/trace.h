@@ -7,6 +7,16 @@
  *
  *     | header | chunk: lane, count, event, event ... | chunk ... |
  *
+ *     63           48 47                              4   3   2         0
+ *     | size         | address / 16                   | o | operation   |
+ *     | its place in the order of all                 |  if o is set; else the
+ *     | size, log2 of the alignment above it          |  one behind the last
+ *                                  if the field for the size has raw_long in it
+ *
+ * So an event is 8 bytes where one thread goes on and the size is below 64 KiB:
+ * what a recording costs is, for the most part, pages of the file that are
+ * written to for the first time.
+ *
  * Kept (trace): a header, then all events in order, a few bytes each:
  *
  *     operation, and whether another lane goes on     1 byte
@@ -33,28 +43,35 @@ enum operation {
     op_lane_follows = 8
 };
 
-enum { raw_chunk_size = 128 << 10, raw_magic_size = 16 };
+enum { raw_chunk_size = 128 << 10, raw_magic_size = 16, lanes_most = 65536 };
 
-#define RAW_MAGIC   "ptm:raw trace 1"
+/* Another layout is another number. */
+#define RAW_MAGIC   "ptm:raw trace 2"
 #define TRACE_MAGIC "ptm:trace 1\n\0\0\0"
+#define ANY_TRACE   "ptm:trace "
 
-struct raw_event {
-    uint64_t order; /* place; the operation is in the top byte */
-    uint64_t address;
-    uint64_t size; /* log2 of the alignment is in the top byte */
+#define RAW_ADDRESS       0x0000fffffffffff0u
+#define RAW_OPERATION     7u
+#define RAW_ORDER_FOLLOWS 8u
+
+enum {
+    raw_size_shift = 48,
+    raw_long = 0xffff,        /* the size has a word of its own */
+    raw_alignment_shift = 56, /* in that word */
+    raw_event_most = 3        /* words */
 };
+
+/* A size that says: the realloc has failed. */
+#define RAW_FAILED (UINT64_MAX >> 8)
 
 struct raw_chunk {
     uint32_t lane;
-    uint32_t count;
-    uint64_t unused;
-    struct raw_event events[(raw_chunk_size - 16) / sizeof(struct raw_event)];
+    uint32_t count;      /* words that are written */
+    uint64_t next_order; /* of an event that does not say */
+    uint64_t words[(raw_chunk_size - 16) / sizeof(uint64_t)];
 };
 
-enum {
-    raw_events = (raw_chunk_size - 16) / sizeof(struct raw_event),
-    raw_top_shift = 56
-};
+enum { raw_words = (raw_chunk_size - 16) / sizeof(uint64_t) };
 
 struct trace_header {
     char magic[raw_magic_size];

@@ -74,12 +74,42 @@ tool replay nonsense
 expect_refusal 125 "nonsense: not a trace"
 head -c 100000 python.trace >short
 tool replay short
-expect_refusal 125 "short: not a trace"
+expect_refusal 125 "short: the trace is damaged"
+sed '1s/^ptm:trace 1/ptm:trace 2/' python.trace >newer
+tool replay newer
+expect_refusal 125 "newer: a trace of another version"
 { head -c 5000 python.trace && head -c 5000 /dev/zero | tr '\0' '\377' &&
   tail -c +10001 python.trace; } >damaged
 tool replay damaged
 expect_status 125
 expect err 'ptm: damaged: the trace is damaged'
+
+test="a program that writes into what is recorded"
+tool record -o other.trace sh -c 'printf "ptm:raw trace 1" |
+  dd of=other.trace.raw conv=notrunc status=none'
+expect_refusal 125 "the recorder is of another version than this tool"
+spoil='import random, sys
+random.seed(int(sys.argv[1]))
+with open("spoilt.trace.raw", "r+b") as raw:
+    end = raw.seek(0, 2)
+    for i in range(4):
+        raw.seek(random.randrange(1 << 17, end) & -8)
+        bits = random.getrandbits(random.choice((4, 12, 47, 64)))
+        raw.write((bits & random.choice((-1, ~8))).to_bytes(8, "little"))
+    raw.seek((1 << 17) + random.choice((0, 4)))
+    raw.write(random.randbytes(random.randrange(3)))'
+replays=0
+for seed in {1..20}; do
+  tool record -o spoilt.trace /usr/bin/python3 -c "$spoil" "$seed"
+  if [ "$status" != 0 ]; then
+    expect_refusal 125 "what was recorded is damaged"
+    continue
+  fi
+  tool replay --numbers spoilt.trace
+  expect_status 0
+  replays=$((replays + 1))
+done
+[ "$replays" -gt 2 ] || fault "only $replays could be replayed"
 
 test="options"
 tool record -o
