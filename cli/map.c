@@ -14,7 +14,8 @@
 #include "map.h"
 
 #include "launch.h"
-#include "why.h"
+#include "target.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <inttypes.h>

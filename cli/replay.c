@@ -14,7 +14,7 @@
 
 #include "launch.h"
 #include "trace.h"
-#include "why.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 #include "top.h"
 
 #include "launch.h"
-#include "why.h"
+#include "verdict.h"
 
 #include <ctype.h>
 #include <dirent.h>
