@@ -104,6 +104,7 @@ bool account_take(struct account *account, const struct memory *memory,
         read_pool(&work);
         read_quarantines(&work);
         claim_guarded(&work);
+        claim_profile(&work);
         count_claims(&work);
         count_rest(&work);
         is_done = !work.is_out_of_memory;

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { claims_most = 1 << 21, slots_most = 1 << 20 };
+enum {
+    claims_most = 1 << 21,
+    slots_most = 1 << 20,
+    profile_table_most = 1 << 28
+};
 
 void complain(struct work *work, const char *format, ...)
 {
@@ -187,4 +191,36 @@ void claim_guarded(struct work *work)
         claim(work, page, page + page_size, row_guarded);
         note_live(work->account, bytes, page_size);
     }
+}
+
+/* ---- a profile ---------------------------------------------------------- */
+
+static void claim_table(struct work *work, uint64_t table)
+{
+    const struct layout *layout = work->layout;
+    uint64_t start = word_at(work, table + layout->table_start);
+    uint64_t used = word_at(work, table + layout->table_used);
+
+    if (start != 0 && used <= profile_table_most)
+        claim(work, start, start + used, row_metadata);
+}
+
+void claim_profile(struct work *work)
+{
+    const struct layout *layout = work->layout;
+    uint64_t buckets;
+
+    if (!layout_has(layout->samples) || !layout_has(layout->stacks) ||
+        !layout_has(layout->table_start) || !layout_has(layout->table_used))
+        return;
+    claim_table(work, layout->samples);
+    claim_table(work, layout->stacks);
+    if (!layout_has(layout->profile_buckets) ||
+        !layout_has(layout->profile_buckets_size) ||
+        layout->profile_buckets_size > profile_table_most)
+        return;
+    buckets = word_at(work, layout->profile_buckets);
+    if (buckets != 0)
+        claim(work, buckets, buckets + layout->profile_buckets_size,
+              row_metadata);
 }

@@ -112,7 +112,7 @@ static bool is_shared_library(const char *path)
     return is;
 }
 
-void find_beside_tool(char path[PATH_MAX], const char *name)
+static void find_beside_tool(char path[PATH_MAX], const char *name)
 {
     ssize_t length =
         readlink("/proc/self/exe", path, PATH_MAX - strlen(name) - 1);
@@ -125,15 +125,20 @@ void find_beside_tool(char path[PATH_MAX], const char *name)
     strcpy(last_slash + 1, name);
 }
 
+void find_own_file(char path[PATH_MAX], const char *installed, const char *name)
+{
+    find_beside_tool(path, installed);
+    if (access(path, F_OK) != 0)
+        find_beside_tool(path, name);
+}
+
 void find_library(char library[PATH_MAX])
 {
     char beside[PATH_MAX];
     const char *wanted = getenv("PTM_LIBRARY");
 
     if (wanted == NULL || *wanted == '\0') {
-        find_beside_tool(beside, PTM_INSTALLED_LIBRARY);
-        if (access(beside, F_OK) != 0)
-            find_beside_tool(beside, "libptm.so");
+        find_own_file(beside, PTM_INSTALLED_LIBRARY, "libptm.so");
         wanted = beside;
     }
     if (realpath(wanted, library) == NULL)

@@ -40,8 +40,10 @@ char **skip_end_of_options(const char *subcommand, char **words);
  * because the command may change its directory and then run others. */
 void find_library(char library[PATH_MAX]);
 
-/* The path of what lies in the tool's folder by that name. */
-void find_beside_tool(char path[PATH_MAX], const char *name);
+/* The path of a file that comes with the tool: where it was installed, seen
+ * from the tool's folder, or, in a build folder, beside the tool. */
+void find_own_file(char path[PATH_MAX], const char *installed,
+                   const char *name);
 
 void find_command(struct command *command, char **words);
 

@@ -124,6 +124,9 @@
 
 #define LAYOUT_PROFILE(name) \
     name(profile_part, "profile_part") \
+    name(profile_lost, "profile_lost") \
+    name(profile_buckets, "profile_buckets") \
+    name(profile_buckets_size, "PROFILE_BUCKETS_SIZE") \
     name(profile, "profile") \
     name(profile_wanted, "profile.wanted") \
     name(profile_mean, "profile.mean") \

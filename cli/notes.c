@@ -105,6 +105,9 @@ void read_notes(struct notes *notes, const struct memory *memory,
 
     read_table(&notes->samples_table, memory, layout, layout->samples);
     read_table(&notes->stacks, memory, layout, layout->stacks);
+    if (layout_has(layout->profile_lost))
+        memory_read(memory, layout->profile_lost, &notes->lost,
+                    sizeof notes->lost);
     notes->samples =
         calloc(notes->samples_table.used / size + 1, sizeof *notes->samples);
     if (notes->samples == NULL)
@@ -124,6 +127,14 @@ void read_notes(struct notes *notes, const struct memory *memory,
     }
     qsort(notes->samples, notes->sample_count, sizeof *notes->samples,
           by_address);
+}
+
+void free_notes(struct notes *notes)
+{
+    free(notes->samples_table.bytes);
+    free(notes->stacks.bytes);
+    free(notes->samples);
+    *notes = (struct notes){0};
 }
 
 bool stack_at(const struct notes *notes, const struct layout *layout,

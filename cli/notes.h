@@ -28,6 +28,7 @@ struct notes {
     struct table samples_table, stacks;
     struct sample *samples; /* by address */
     size_t sample_count;
+    uint32_t lost; /* samples that there was no room for */
 };
 
 struct stack {
@@ -42,6 +43,7 @@ void find_profile(struct layout *layout, const struct memory *memory);
 
 void read_notes(struct notes *notes, const struct memory *memory,
                 const struct layout *layout);
+void free_notes(struct notes *notes);
 
 /* The stack at a place, which the next one is behind; false at the end. The
  * first is at layout->stack_size. */

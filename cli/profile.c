@@ -22,6 +22,7 @@
 
 #include "launch.h"
 #include "notes.h"
+#include "number.h"
 #include "pinned.h"
 #include "pprof.h"
 #include "target.h"
@@ -129,9 +130,12 @@ static void write_file(const char *path, struct notes *notes,
         fail(exit_tool, "%s: cannot be written", path);
     free(addresses);
     printf("%s: %zu samples live; about %.1f MiB live, %.1f MiB allocated, "
-           "%.1f MiB pinned\n",
+           "%.1f MiB pinned",
            path, notes->sample_count, sums[0] / (1 << 20), sums[1] / (1 << 20),
            sums[2] / (1 << 20));
+    if (notes->lost > 0)
+        printf("; no room for %" PRIu32 " samples", notes->lost);
+    putchar('\n');
 }
 
 /* ---- starting and stopping ----------------------------------------------- */
@@ -192,23 +196,6 @@ struct profile_options {
     const char *output;
     char *target[3];
 };
-
-/* A number of bytes, which may end in k, m or g; 0: it is none. */
-static uint64_t bytes_in(const char *word)
-{
-    static const char units[] = "kmg";
-    char *end;
-    uint64_t number = strtoull(word, &end, 10);
-    const char *unit = *end != '\0' ? strchr(units, *end | 0x20) : NULL;
-
-    if (unit != NULL) {
-        number <<= 10 * (unit - units + 1);
-        end++;
-    }
-    return *word >= '0' && *word <= '9' && *end == '\0' && number >> 40 == 0
-               ? number
-               : 0;
-}
 
 static const char *value_of(char ***words)
 {

@@ -1,7 +1,7 @@
 /*
  * ptm.c - the tool beside the library: its subcommands and its help.
  *
- *   ptm run       becomes the command, with libptm.so preloaded
+ *   ptm run       runs the command with libptm.so preloaded
  *   ptm options   shows which options are in force, and where they come from
  *   ptm compare   runs the command under both mallocs and says what each cost
  *   ptm why       says what the memory of a process is for
@@ -18,6 +18,7 @@
 #include "profile.h"
 #include "record.h"
 #include "replay.h"
+#include "run.h"
 #include "top.h"
 #include "why.h"
 
@@ -26,30 +27,22 @@
 
 #define VERSION "0.1.0"
 
-/* The command takes this process over, so its terminal, its signals and the
- * way it ends are its own, which is what servers and shells need. */
-static int run(char **words)
-{
-    static struct command command;
-    char library[PATH_MAX];
-
-    words = skip_end_of_options("run", words);
-    find_library(library);
-    find_command(&command, words);
-    preload(library);
-    become(&command);
-}
-
 static const struct subcommand {
     const char *name;
     int (*perform)(char **words);
     const char *help;
 } subcommands[] = {
     {"run", run,
-     "  ptm run [--] command [argument...]\n"
+     "  ptm run [--account] [--leaks[=bytes]] [--check[=milliseconds]] [--]\n"
+     "          command [argument...]\n"
      "      Runs the command with ptm as its malloc. Nothing else changes: it\n"
      "      keeps its terminal, its signals, its process and its exit status.\n"
-     "      This is the one for servers and for programs you talk to.\n"},
+     "      This is the one for servers and for programs you talk to. It says\n"
+     "      on stderr, with --account, what the memory is for at the end; with\n"
+     "      --leaks, what was not freed, by the stacks that it came from; of\n"
+     "      one in so many bytes, or of all. Then the tool stays beside it.\n"
+     "      With --check its heap is checked every second, or as often as you\n"
+     "      say, and it is ended by the first damage.\n"},
     {"options", options,
      "  ptm options [[--] command [argument...]]\n"
      "      Shows the options that are in force, each with the place it comes\n"

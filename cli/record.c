@@ -401,9 +401,7 @@ _Noreturn static void run_recorded(const struct command *command,
     char library[PATH_MAX], recorder[PATH_MAX], process[32];
 
     find_library(library);
-    find_beside_tool(recorder, PTM_INSTALLED_RECORDER);
-    if (access(recorder, F_OK) != 0)
-        find_beside_tool(recorder, "libptm-record.so");
+    find_own_file(recorder, PTM_INSTALLED_RECORDER, "libptm-record.so");
     snprintf(process, sizeof process, "%d", (int)getpid());
     require(setenv("PTM_RECORD", raw_path, 1) == 0 &&
                 setenv("PTM_RECORD_PROCESS", process, 1) == 0,

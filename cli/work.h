@@ -82,6 +82,7 @@ void claim_heaps(struct work *work);
 void claim_mapped(struct work *work);
 void claim_recent(struct work *work);
 void claim_guarded(struct work *work);
+void claim_profile(struct work *work);
 
 /* ---- caches.c ------------------------------------------------------------ */
 

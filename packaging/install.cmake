@@ -9,7 +9,7 @@ install(TARGETS ptm_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${CMAKE_BINARY_DIR}/libptm.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_BINARY_DIR}/ptm.o
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/ptm)
-install(TARGETS ptm_record LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ptm)
+install(TARGETS ptm_record ptm_watch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/ptm)
 install(FILES ${CMAKE_SOURCE_DIR}/cli/ptm-gdb.py
   DESTINATION ${CMAKE_INSTALL_DATADIR}/ptm)
 install(FILES ${CMAKE_SOURCE_DIR}/include/ptm.h
@@ -41,4 +41,5 @@ file(RELATIVE_PATH from_tool ${CMAKE_INSTALL_FULL_BINDIR}
   ${CMAKE_INSTALL_FULL_LIBDIR})
 target_compile_definitions(ptm_tool PRIVATE
   PTM_INSTALLED_LIBRARY="${from_tool}/libptm.so.${PROJECT_VERSION_MAJOR}"
-  PTM_INSTALLED_RECORDER="${from_tool}/ptm/libptm-record.so")
+  PTM_INSTALLED_RECORDER="${from_tool}/ptm/libptm-record.so"
+  PTM_INSTALLED_WATCHER="${from_tool}/ptm/libptm-watch.so")

@@ -1,13 +1,15 @@
 /*
  * victim.c - programs whose memory is large for a known reason.
  *
- *   victim leak        forgets 400,000 blocks of 96 bytes
- *   victim fragmented  frees all but every 16th of 1,000,000 small blocks,
- * those of each size alike victim chunks      frees two of three of 50,000
- * blocks that have headers victim peak        frees everything, but for a block
- * at the end victim threads     200 threads that have freed what they had, and
- * wait victim small       a bit of everything, in little memory victim busy
- * four threads that never stop to allocate and free
+ *   leak        forgets 400,000 blocks of 96 bytes
+ *   fragmented  frees all but every 16th of 1,000,000 small blocks, those of
+ *               each size alike
+ *   chunks      frees two of three of 50,000 blocks that have headers
+ *   peak        frees everything, but for a block at the end
+ *   threads     200 threads that have freed what they had, and wait
+ *   small       a bit of everything, in little memory
+ *   busy        four threads that never stop to allocate and free
+ *   overflow    writes behind the end of a block
  *
  * Says "ready" when it is as large as it will be; ends when its input does.
  */
@@ -152,13 +154,22 @@ static void be_busy(void)
         sem_wait(&has_freed);
 }
 
+static void overflow(void)
+{
+    char *block = block_of(2000);
+
+    kept[0] = block_of(2000);
+    memset(block, 1, 2000 + 64);
+    kept[1] = block;
+}
+
 static const struct role {
     const char *name;
     void (*play)(void);
 } roles[] = {
     {"leak", leak},    {"fragmented", fragment},   {"chunks", fragment_chunks},
     {"peak", peak},    {"threads", start_threads}, {"small", be_small},
-    {"busy", be_busy},
+    {"busy", be_busy}, {"overflow", overflow},
 };
 
 int main(int count, char **words)
