@@ -573,7 +573,7 @@ void alloc_free_beyond_cache(void *mem)
 
 void alloc_free(void *mem)
 {
-    if (!tcache_free(mem) && !tcache_free_remote(mem)) {
+    if (!tcache_free(mem)) {
         alloc_free_beyond_cache(mem);
     }
 }

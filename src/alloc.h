@@ -43,7 +43,7 @@ void *alloc_realloc(void *mem, size_t size);
 
 void alloc_free(void *mem);
 
-/* The same after tcache_free and tcache_free_remote have said no. */
+/* The same after tcache_free has said no. */
 void alloc_free_beyond_cache(void *mem);
 size_t alloc_usable_size(const void *mem);
 

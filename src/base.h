@@ -68,6 +68,63 @@ static inline unsigned lowest_bit(uint64_t n)
     return (unsigned)__builtin_ctzl(n);
 }
 
+/* What a compiler knows of a variable in a register it forgets here. Then it
+ * does not keep what it made of it, for which it would need an instruction and
+ * a register: x86 adds up an address as it uses it. */
+#define ptm_launder(variable) __asm__("" : "+r"(variable))
+
+/* What compilers do not make of C. Each of the first three compares with a
+ * variable that others may store to, by a relaxed load; no compiler makes that
+ * and the comparison one instruction. The last one is done in the register in
+ * which the value is, so that it is nowhere any more. */
+#if defined(__x86_64__)
+static inline bool is_below(size_t value, const size_t *limit)
+{
+    bool below;
+    __asm__("cmpq %2, %1" : "=@ccb"(below) : "r"(value), "m"(*limit));
+    return below;
+}
+
+static inline bool is_below_32(uint32_t value, const uint32_t *limit)
+{
+    bool below;
+    __asm__("cmpl %2, %1" : "=@ccb"(below) : "r"(value), "m"(*limit));
+    return below;
+}
+
+static inline bool is_equal_32(uint32_t value, const uint32_t *other)
+{
+    bool equal;
+    __asm__("cmpl %2, %1" : "=@ccz"(equal) : "r"(value), "m"(*other));
+    return equal;
+}
+
+static inline void xor_in_place(uint64_t value, const uint64_t *other)
+{
+    __asm__ volatile("xorq %1, %0" : "+r"(value) : "m"(*other) : "cc");
+}
+#else
+static inline bool is_below(size_t value, const size_t *limit)
+{
+    return value < __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
+static inline bool is_below_32(uint32_t value, const uint32_t *limit)
+{
+    return value < __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
+static inline bool is_equal_32(uint32_t value, const uint32_t *other)
+{
+    return value == __atomic_load_n(other, __ATOMIC_RELAXED);
+}
+
+static inline void xor_in_place(uint64_t value, const uint64_t *other)
+{
+    __asm__ volatile("eor %0, %0, %1" : "+r"(value) : "r"(*other));
+}
+#endif
+
 _Static_assert(sizeof(size_t) == 8 && sizeof(long) == 8,
                "sizes and addresses are 64 bits wide");
 

@@ -102,6 +102,11 @@ static inline uint32_t chunk_seal(const struct chunk *chunk)
                       : 0;
 }
 
+static inline bool chunk_has_seal(const struct chunk *chunk, uint32_t seal)
+{
+    return !PTM_SEALED || is_equal_32(seal, &chunk->size_half[1]);
+}
+
 static inline void chunk_store_low(struct chunk *chunk, uint32_t low)
 {
     __atomic_store_n(&chunk->size_half[0], low, __ATOMIC_RELAXED);

@@ -129,21 +129,30 @@ static PTM_NOINLINE void free_slow(void *mem, const void *caller)
     }
 }
 
-/* Apart, so that it costs a local free no register. */
-static PTM_NOINLINE void free_remote(void *mem, const void *caller)
+static PTM_NOINLINE void free_anything(void *mem, const void *caller)
 {
-    if (mem == NULL && hooks_get() == NULL) {
-        return;
-    }
-    if (unlikely(!tcache_free_remote(mem))) {
+    if (mem != NULL || hooks_get() != NULL) {
         free_slow(mem, caller);
+    }
+}
+
+/* Apart, so that it costs a local free no register. */
+static PTM_NOINLINE void free_remote(void *mem, const void *caller,
+                                     struct tcache *cache, unsigned owner)
+{
+    if (unlikely(!tcache_free_remote(cache, owner, mem))) {
+        free_anything(mem, caller);
     }
 }
 
 void __libc_free(void *mem)
 {
-    if (unlikely(!tcache_free(mem))) {
-        free_remote(mem, CALLER());
+    struct tcache *cache = tcache_self();
+    unsigned owner = owner_of(mem);
+    if (unlikely(owner != cache->owner)) {
+        free_remote(mem, CALLER(), cache, owner);
+    } else if (unlikely(!tcache_free_own(cache, mem))) {
+        free_slow(mem, CALLER());
     }
 }
 

@@ -166,19 +166,18 @@ static inline const char *run_page(const void *mem)
     return (const char *)mem - run_offset(mem);
 }
 
-/* Whether an object begins at `mem` in a run whose factor and bound these are.
- */
-static inline bool run_offset_fits(uint32_t factor, uint32_t bound,
-                                   const void *mem)
+/* Whether an object begins at `mem` in a run of this shape, whose bound others
+ * may store to. */
+static inline bool run_shape_has(const struct run_shape *shape, const void *mem)
 {
-    return PTM_SEALED ? (uint32_t)run_offset(mem) * factor < bound : bound > 0;
+    uint32_t product = (uint32_t)run_offset(mem) * shape->factor;
+    return is_below_32(PTM_SEALED ? product : 0, &shape->bound);
 }
 
 /* Whether an object of a run of this class begins at `mem`. */
 static inline bool run_has_object_at(unsigned size_class, const void *mem)
 {
-    const struct run_shape *shape = &run_shapes[run_shape_index(size_class)];
-    return run_offset_fits(shape->factor, shape->bound, mem);
+    return run_shape_has(&run_shapes[run_shape_index(size_class)], mem);
 }
 
 static inline unsigned run_objects(unsigned size_class)
@@ -213,7 +212,7 @@ static inline uint64_t object_mark(const void *mem)
 static inline bool object_is_marked(const void *mem)
 {
     uint64_t address = ((const object_word *)mem)[1] ^ seal_keys.object;
-    __asm__("" : "+r"(address)); /* else the mark is computed and compared */
+    ptm_launder(address); /* else the mark is computed and compared */
     return !PTM_SEALED || address == (uintptr_t)mem;
 }
 
@@ -223,22 +222,35 @@ static inline bool object_may_be_marked(const void *mem)
 {
     uint32_t half =
         ((const object_half_word *)mem)[2] ^ (uint32_t)seal_keys.object;
-    __asm__("" : "+r"(half));
+    ptm_launder(half);
     return PTM_SEALED && unlikely(half == (uint32_t)(uintptr_t)mem);
+}
+
+/* The same for who needs the mark anyway, and then stores or forgets it. */
+static inline bool object_may_have(const void *mem, uint64_t mark)
+{
+    return PTM_SEALED &&
+           unlikely(((const object_half_word *)mem)[2] == (uint32_t)mark);
+}
+
+/* The register that holds the mark holds the address again. */
+static inline void object_forget_mark(uint64_t mark)
+{
+    xor_in_place(mark, &seal_keys.object);
+}
+
+/* Stores a mark, and forgets it. */
+static inline void object_store_mark(void *mem, uint64_t mark)
+{
+    if (PTM_SEALED) {
+        ((object_word *)mem)[1] = mark;
+        object_forget_mark(mark);
+    }
 }
 
 static inline void object_set_mark(void *mem)
 {
-    if (!PTM_SEALED) {
-        return;
-    }
-    object_word *word = (object_word *)mem + 1;
-    uint64_t mark = object_mark(mem);
-    *word = mark;
-    /* Behind the store the register is turned back into the address. */
-    __asm__("" : "+r"(mark) : "m"(*word));
-    mark ^= seal_keys.object;
-    __asm__ volatile("" : : "r"(mark));
+    object_store_mark(mem, object_mark(mem));
 }
 
 static inline void object_wipe_mark(void *mem)

@@ -312,7 +312,7 @@ static struct parcel *close_outbox(struct outbox *box)
     return parcel;
 }
 
-void tcache_send(struct outbox *box)
+PTM_NOINLINE void tcache_send(struct outbox *box)
 {
     if (box->owner != OWNER_NONE) {
         unsigned owner = box->owner;

@@ -139,10 +139,18 @@ static inline unsigned tcache_class_of(size_t request)
     return class_serving(request_to_chunk_size(request));
 }
 
+/* The place of the newest block of a class. */
+PTM_INLINE size_t tcache_top(const struct tcache *cache, size_t size_class)
+{
+    size_t top = cache->top[size_class];
+    ptm_launder(top); /* else it is kept in two registers, of 16 and 64 bits */
+    return top;
+}
+
 /* The newest chunk of the class, or NULL: none left. */
 PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
 {
-    size_t top = cache->top[size_class];
+    size_t top = tcache_top(cache, size_class);
     void *mem = *tcache_slot(cache, top);
     if (unlikely(mem == NULL)) {
         return NULL;
@@ -155,7 +163,7 @@ PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
 /* The newest block of the class, or NULL: none left, or not as it was. */
 PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
 {
-    size_t top = cache->top[size_class];
+    size_t top = tcache_top(cache, size_class);
     void *mem = *tcache_slot(cache, top);
     if (unlikely(mem == NULL)) {
         return NULL;
@@ -176,11 +184,11 @@ PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
 PTM_INLINE void *tcache_malloc(size_t request)
 {
     struct tcache *cache = tcache_self();
-    if (likely(request < tcache_limit(&tcache_limits.small))) {
+    if (likely(is_below(request, &tcache_limits.small))) {
         return tcache_pop(cache, cache->serving[request_step(request)]);
     }
-    if (likely(request - (RUN_OBJECT_MAX + 1) <
-               tcache_limit(&tcache_limits.large_span))) {
+    if (likely(is_below(request - (RUN_OBJECT_MAX + 1),
+                        &tcache_limits.large_span))) {
         return tcache_pop_chunk(cache, class_serving_large(request));
     }
     return NULL;
@@ -210,48 +218,65 @@ PTM_INLINE void *tcache_memalign(size_t alignment, size_t request)
                                               : NULL;
 }
 
-/* Whether the class, whose top this is, has a slot; the block is then in it. */
-PTM_INLINE bool tcache_push(struct tcache *cache, size_t size_class, void *mem)
+/* Whether the class with this number, counted from `first`, has a slot; the
+ * block is then in it. */
+PTM_INLINE bool tcache_push_from(struct tcache *cache, unsigned first,
+                                 size_t number, void *mem)
 {
-    size_t top = cache->top[size_class];
-    void **newest = tcache_slot(cache, top);
-    if (unlikely(newest[1] == TCACHE_END)) {
+    size_t top = tcache_top(cache, first + number);
+    if (unlikely(tcache_slot(cache, top)[1] == TCACHE_END)) {
         return false;
     }
-    newest[1] = mem;
-    cache->top[size_class] = (uint16_t)(top + 1);
+    ptm_launder(top);
+    tcache_slot(cache, top)[1] = mem;
+    ptm_launder(number);
+    cache->top[first + number] = (uint16_t)(top + 1);
     return true;
 }
 
-/* Whether this, in a page of runs with this byte, is an object that is with the
- * program and whose class is cached. False is no verdict. */
+static inline bool tcache_push(struct tcache *cache, size_t size_class,
+                               void *mem)
+{
+    return tcache_push_from(cache, 0, size_class, mem);
+}
+
+/* Whether this is the start of an object whose class is cached, in a page of
+ * runs with this byte. */
+PTM_INLINE bool tcache_has_object_at(size_t page_byte, const void *mem)
+{
+    const struct run_shape *shapes = tcache_shapes;
+    ptm_launder(shapes);
+    return likely(run_shape_has(&shapes[page_byte], mem));
+}
+
+/* ... which is with the program. False is no verdict. */
 PTM_INLINE bool tcache_takes_object(size_t page_byte, const void *mem)
 {
-    const struct run_shape *shape = &tcache_shapes[page_byte];
-    return likely(run_offset_fits(shape->factor,
-                                  tcache_low_limit(&shape->bound), mem)) &&
+    return tcache_has_object_at(page_byte, mem) &&
            likely(!object_may_be_marked(mem));
 }
 
 PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t page_byte,
                                    void *mem)
 {
-    if (unlikely(!tcache_takes_object(page_byte, mem)) ||
-        unlikely(!tcache_push(cache, page_byte + CHUNK_CLASSES - 1, mem))) {
+    if (unlikely(!tcache_has_object_at(page_byte, mem))) {
         return false;
     }
-    object_set_mark(mem);
+    uint64_t mark = object_mark(mem);
+    if (unlikely(object_may_have(mem, mark)) ||
+        unlikely(!tcache_push_from(cache, CHUNK_CLASSES - 1, page_byte, mem))) {
+        object_forget_mark(mark);
+        return false;
+    }
+    object_store_mark(mem, mark);
     return true;
 }
 
 /* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
- * else false, and nothing has happened. `mem` may be anything. */
-PTM_INLINE bool tcache_free(void *mem)
+ * else false, and nothing has happened. `mem` may be anything in a heap of the
+ * owner. */
+PTM_INLINE bool tcache_free_own(struct tcache *cache, void *mem)
 {
-    struct tcache *cache = tcache_self();
-    if (unlikely(owner_of(mem) != cache->owner)) {
-        return false;
-    }
     size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
     if (likely(page_byte != 0)) {
         return tcache_free_object(cache, page_byte, mem);
@@ -262,13 +287,13 @@ PTM_INLINE bool tcache_free(void *mem)
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
-    if (unlikely(chunk_seal(chunk) != seal)) {
+    if (unlikely(!chunk_has_seal(chunk, seal))) {
         return false;
     }
     size_t size_class = low / MALLOC_ALIGNMENT;
-    if (unlikely(low >= tcache_low_limit(&tcache_limits.small_low))) {
-        if (low - TCACHE_LARGE_LOW >=
-            tcache_low_limit(&tcache_limits.large_low_span)) {
+    if (unlikely(!is_below_32(low, &tcache_limits.small_low))) {
+        if (!is_below_32(low - TCACHE_LARGE_LOW,
+                         &tcache_limits.large_low_span)) {
             return false;
         }
         size_class = class_joined_by_large(low);
@@ -297,36 +322,44 @@ PTM_INLINE void tcache_add(struct outbox *box, void *mem, unsigned size_class)
 PTM_INLINE bool tcache_send_object(struct outbox *box, size_t page_byte,
                                    void *mem)
 {
-    if (unlikely(!tcache_takes_object(page_byte, mem))) {
+    if (unlikely(!tcache_has_object_at(page_byte, mem))) {
         return false;
     }
-    object_set_mark(mem);
+    uint64_t mark = object_mark(mem);
+    if (unlikely(object_may_have(mem, mark))) {
+        object_forget_mark(mark);
+        return false;
+    }
+    object_store_mark(mem, mark);
     tcache_add(box, mem, (unsigned)page_byte + CHUNK_CLASSES - 1);
     return true;
 }
 
-/* Takes a sound small block of another arena, whose outbox is open: else false,
- * and nothing has happened. `mem` may be anything. */
-PTM_INLINE bool tcache_free_remote(void *mem)
+/* Takes a sound small block of another arena, with this number, whose outbox is
+ * open: else false, and nothing has happened. `mem` may be anything; the number
+ * is what owner_of says. */
+PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned owner,
+                                   void *mem)
 {
-    struct tcache *cache = tcache_self();
-    struct chunk *chunk = mem2chunk(mem);
-    unsigned owner = owner_of(chunk);
     struct outbox *box = &cache->outboxes[owner % OUTBOXES];
     if (unlikely(box->owner != owner)) {
         return false;
     }
-    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
     if (likely(page_byte != 0)) {
         return tcache_send_object(box, page_byte, mem);
     }
+    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
+        return false; /* what is before it may be nobody's */
+    }
+    struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     /* A direct mapping may lie in the 64 MiB of a heap that reserved less; its
      * size field is 0. */
-    if (unlikely(chunk_seal(chunk) != seal ||
-                 low - MIN_CHUNK_SIZE >=
-                     tcache_low_limit(&tcache_limits.remote_span))) {
+    if (unlikely(
+            !chunk_has_seal(chunk, seal) ||
+            !is_below_32(low - MIN_CHUNK_SIZE, &tcache_limits.remote_span))) {
         return false;
     }
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
@@ -334,7 +367,17 @@ PTM_INLINE bool tcache_free_remote(void *mem)
     return true;
 }
 
-/* As tcache_free, for objects of pages that are WATCHED. */
+/* A block of whatever arena, if tcache_free_own or tcache_free_remote take
+ * it. */
+static inline bool tcache_free(void *mem)
+{
+    struct tcache *cache = tcache_self();
+    unsigned owner = owner_of(mem);
+    return owner == cache->owner ? tcache_free_own(cache, mem)
+                                 : tcache_free_remote(cache, owner, mem);
+}
+
+/* As tcache_free_own, for objects of pages that are WATCHED. */
 bool tcache_free_watched(void *mem);
 
 /* As tcache_free_remote, for all sizes that are cached, and opens the
@@ -357,7 +400,7 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
     const struct chunk *chunk = mem2chunk(mem);
     if (unlikely(owner_of(chunk) == 0 ||
-                 request >= tcache_limit(&tcache_limits.request))) {
+                 !is_below(request, &tcache_limits.request))) {
         return false;
     }
     size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
@@ -368,7 +411,7 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
     size_t size = word_size(low);
     size_t wanted = request_to_chunk_size(request);
     return size - wanted < MIN_CHUNK_SIZE + wanted / REALLOC_SPARE_SHARE &&
-           chunk_seal(chunk) == chunk_seal_in_use(chunk, low);
+           chunk_has_seal(chunk, chunk_seal_in_use(chunk, low));
 }
 
 /* ---- slow paths: no lock is held, but where an arena is given ---------- */
