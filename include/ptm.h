@@ -104,8 +104,9 @@ int ptm_profile_dump(const char *path);
  * ptm_arena_memalign the same at a multiple of `alignment`, a power of two
  * (else EINVAL). ptm_arena_bytes    what it has from the kernel now.
  * ptm_arena_destroy  frees all blocks; its time does not depend on their
- * number. To use one of them, or the arena, afterwards is an error like the use
- * of a freed block. NULL is ignored.
+ * number. To use one of them afterwards is an error like the use of a freed
+ * block; to use the arena, or to destroy it again, ends the program. NULL is
+ * ignored.
  */
 struct ptm_arena;
 struct ptm_arena *ptm_arena_create(size_t limit);

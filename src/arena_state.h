@@ -68,6 +68,7 @@ struct arena {
     unsigned number; /* from 1; what the owner table says */
     unsigned flags;  /* CHUNK_NON_MAIN_ARENA, or 0 in the main arena */
     bool is_private; /* made for the program: see user_arena.h */
+    uint32_t lives;  /* how often the program has destroyed it; atomic */
 
     /* Guarded by `lock`. */
     struct chunk *top;  /* NULL before the first heap */
