@@ -132,6 +132,17 @@ size_t ptm_malloc_size(const void *memory);
 int ptm_visit(int (*visit)(void *memory, size_t size, void *data), void *data);
 
 /*
+ * Writes the figures of the heap as JSON, one object in one line: for all, for
+ * what has a mapping of its own ("large"), and for each arena. "allocated" is
+ * what is in use, what threads keep in their caches included; "mapped" what
+ * came from the kernel for it and for what is free; "retained" is address space
+ * without memory. In bytes, where it is not a count. Of `room` bytes at `text`
+ * one is for the zero at the end; returns how many characters there are in all:
+ * as many or more than `room`, and the text is cut off. Allocates nothing.
+ */
+size_t ptm_stats_json(char *text, size_t room);
+
+/*
  * Walks every arena, heap, chunk, bin and direct mapping and checks every
  * invariant that ties them together; each arena is locked while it is walked.
  * Returns 0 when all hold. Otherwise writes one line to stderr that names the

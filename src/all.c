@@ -62,6 +62,7 @@
 #include "hooks.c"
 #include "libc.c"
 #include "libc_info.c"
+#include "stats_json.c"
 #include "threads.c"
 #include "user_arena.c"
 #include "visit.c"
