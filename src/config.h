@@ -381,6 +381,10 @@ enum {
 /* The administrator's options, for all programs or for some. */
 #define SETTINGS_FILE "/etc/ptm.conf"
 
+/* No more of it is read: every program waits for that, and would for ever if
+ * the name were one of a device. Thousands of sections have room. */
+#define SETTINGS_FILE_MAX ((size_t)256 << 10)
+
 /* User space addresses that the kernel hands out unless it is asked for
  * higher ones, which ptm never does. */
 #if defined(__x86_64__)

@@ -124,7 +124,8 @@ uint32_t os_process(void);
 /* A clock that never goes back, good to some ten milliseconds and cheap. */
 uint64_t os_milliseconds(void);
 
-/* A file to read from, or -1. Close it. */
+/* A file to read from, or -1. Close it. A pipe of that name is not waited for,
+ * and reads as empty. */
 int os_open_file(const char *path);
 
 /* Up to `capacity` bytes from where the file stands; 0 at its end, and when it

@@ -221,7 +221,7 @@ void os_watch_faults(void (*report)(const void *address))
 int os_open_file(const char *path)
 {
     long file = quiet_syscall(SYS_openat, AT_FDCWD, (long)path,
-                              O_RDONLY | O_CLOEXEC, 0, 0, 0);
+                              O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
     return file < 0 ? -1 : (int)file;
 }
 

@@ -109,6 +109,7 @@ static void read_program(void)
 
 struct reader {
     int file;
+    size_t left; /* that may still be read */
     size_t at;
     size_t length;
     char bytes[1024];
@@ -121,7 +122,9 @@ static int next_byte(struct reader *reader)
     if (reader->at == reader->length) {
         reader->at = 0;
         reader->length =
-            os_read_file(reader->file, reader->bytes, sizeof reader->bytes);
+            os_read_file(reader->file, reader->bytes,
+                         min_size(reader->left, sizeof reader->bytes));
+        reader->left -= reader->length;
     }
     return reader->at < reader->length
                ? (unsigned char)reader->bytes[reader->at++]
@@ -142,6 +145,12 @@ static bool next_line(struct reader *reader, struct span *line)
         line->length++;
     }
     return is_there;
+}
+
+/* The last line may then have lost its end. */
+static bool is_cut(const struct reader *reader)
+{
+    return reader->left == 0 && reader->at == reader->length;
 }
 
 static bool is_this_program(struct span name)
@@ -190,14 +199,17 @@ static void read_line(struct span line, unsigned number, bool *applies)
 
 static void read_settings_file(void)
 {
-    struct reader reader = {.file = os_open_file(SETTINGS_FILE)};
+    struct reader reader = {.file = os_open_file(SETTINGS_FILE),
+                            .left = SETTINGS_FILE_MAX};
     struct span line;
     bool applies = true;
     if (reader.file < 0) {
         return;
     }
     for (unsigned number = 1; next_line(&reader, &line); number++) {
-        if (line.length > LINE_LENGTH) {
+        if (is_cut(&reader)) {
+            warn_line(number, ": too long a file, the rest is not read");
+        } else if (line.length > LINE_LENGTH) {
             warn_line(number, ": too long");
         } else {
             read_line(line, number, &applies);

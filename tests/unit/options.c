@@ -390,6 +390,32 @@ static void what_is_wrong_in_the_file_is_named_with_its_line(void **state)
     assert_int_equal(option_get(OPTION_TOP_PAD), 1);
 }
 
+/* One byte less than is read at most, then one more. */
+static void no_more_of_the_file_is_read_than_a_file_should_have(void **state)
+{
+    static const char last[] = "\ntop_pad=12";
+    size_t length = SETTINGS_FILE_MAX - sizeof last;
+    char *text = malloc(SETTINGS_FILE_MAX + 100);
+    (void)state;
+    MUST(text != NULL);
+    memset(text, '\n', length);
+    strcpy(text + length, last);
+    read_conf(text);
+    assert_string_equal(words, "");
+    assert_int_equal(option_get(OPTION_TOP_PAD), 12);
+    strcpy(text + length, "\ntop_pad=123\nperturb=5\n");
+    char expected[100];
+    snprintf(expected, sizeof expected,
+             "ptm: /etc/ptm.conf line %zu: too long a file, the rest is not "
+             "read\n",
+             length + 2);
+    read_conf(text);
+    assert_string_equal(words, expected);
+    assert_int_equal(option_get(OPTION_TOP_PAD), 0);
+    assert_int_equal(option_get(OPTION_PERTURB), 0);
+    free(text);
+}
+
 /* From the weakest to the strongest place: each is put above those before it.
  * The order in which they stand in the environment is the other one. */
 static void the_stronger_place_wins(void **state)
@@ -552,6 +578,7 @@ int main(void)
         cmocka_unit_test(the_file_is_read),
         cmocka_unit_test(the_file_has_sections_for_programs),
         cmocka_unit_test(what_is_wrong_in_the_file_is_named_with_its_line),
+        cmocka_unit_test(no_more_of_the_file_is_read_than_a_file_should_have),
         cmocka_unit_test(the_stronger_place_wins),
         cmocka_unit_test(what_was_set_at_run_time_stays),
         cmocka_unit_test(a_switch_needs_no_value),

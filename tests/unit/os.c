@@ -17,6 +17,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "actor.h"
@@ -761,6 +762,23 @@ static void wait_while_5(void *argument)
     }
 }
 
+/* Nobody writes into the pipe. */
+static void a_pipe_for_a_file_is_not_waited_for(void **state)
+{
+    char folder[] = "/tmp/ptm-os-XXXXXX";
+    char path[sizeof folder + 8];
+    char byte;
+    (void)state;
+    MUST(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    MUST(mkfifo(path, 0600) == 0);
+    int file = os_open_file(path);
+    assert_true(file >= 0);
+    assert_int_equal(os_read_file(file, &byte, 1), 0);
+    os_close_file(file);
+    MUST(unlink(path) == 0 && rmdir(folder) == 0);
+}
+
 static void a_sleeper_is_woken(void **state)
 {
     uint32_t word = 5;
@@ -805,6 +823,7 @@ int main(void)
         cmocka_unit_test(without_them_those_of_the_start_will_do),
         cmocka_unit_test(words_go_to_standard_error),
         cmocka_unit_test(words_are_written_in_spite_of_signals),
+        cmocka_unit_test(a_pipe_for_a_file_is_not_waited_for),
         cmocka_unit_test(a_sleeper_is_woken),
     };
     *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
