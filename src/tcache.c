@@ -125,7 +125,7 @@ static void set_shapes(unsigned run_class)
     }
 }
 
-void tcache_set_limits(void)
+static void set_limits(void)
 {
     bool off = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
                option_get(OPTION_PERTURB) != 0 ||
@@ -167,6 +167,24 @@ void tcache_set_limits(void)
                      is_closed ? 0 : limits.large_span, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.large_low_span, limits.large_low_span,
                      __ATOMIC_RELAXED);
+}
+
+/* Each caller has changed what the limits depend on. Of two that come at once
+ * one may have read what the other has not changed yet, and store that last: so
+ * who sees, once he has stored, that another has begun meanwhile, does it all
+ * again. Both fences are between a thread's stores and its loads: one of the
+ * two sees the other. */
+void tcache_set_limits(void)
+{
+    static unsigned begun;
+    unsigned now = __atomic_add_fetch(&begun, 1, __ATOMIC_SEQ_CST);
+    unsigned seen;
+    do {
+        seen = now;
+        set_limits();
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        now = __atomic_load_n(&begun, __ATOMIC_SEQ_CST);
+    } while (now != seen);
 }
 
 static bool is_none(const struct tcache *cache)

@@ -9,6 +9,9 @@
 
 #include "unit.h"
 
+#include <signal.h>
+#include <sys/time.h>
+
 #include "actor.h"
 #include "alloc.h"
 #include "arenas.h"
@@ -862,6 +865,49 @@ static void the_sum_of_all_caches_is_never_below_zero(void **state)
     child_must_succeed(end_uncounted, NULL);
 }
 
+/* A signal handler plays the thread that changes something while another does,
+ * wherever that one is. */
+static struct {
+    volatile sig_atomic_t count;
+    volatile sig_atomic_t bypass;
+} changes;
+
+static void change_bypass(int number)
+{
+    (void)number;
+    changes.bypass = !changes.bypass;
+    tcache_bypass(changes.bypass);
+    changes.count++;
+}
+
+static void change_gate_meanwhile(void *unused)
+{
+    enum { CHANGES = 200, MICROSECONDS = 200 };
+    const struct itimerval often = {{0, MICROSECONDS}, {0, MICROSECONDS}};
+    const struct sigaction action = {.sa_handler = change_bypass};
+    size_t small = tcache_limit(&tcache_limits.small);
+    bool is_closed = false;
+    (void)unused;
+    MUST(small > 0);
+    MUST(sigaction(SIGALRM, &action, NULL) == 0);
+    MUST(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    while (changes.count < CHANGES) {
+        is_closed = !is_closed;
+        tcache_close_gate(is_closed);
+        int count = changes.count;
+        bool bypass = changes.bypass;
+        size_t now = tcache_limit(&tcache_limits.small);
+        MUST(count != changes.count ||
+             now == (is_closed || bypass ? 0 : small));
+    }
+}
+
+static void limits_are_those_of_the_last_change(void **state)
+{
+    (void)state;
+    child_must_succeed(change_gate_meanwhile, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -886,6 +932,7 @@ int main(void)
         cmocka_unit_test(a_cache_moves_with_its_thread),
         cmocka_unit_test(a_cached_block_is_not_freed_again),
         cmocka_unit_test(the_sum_of_all_caches_is_never_below_zero),
+        cmocka_unit_test(limits_are_those_of_the_last_change),
     };
     return UNIT_RUN(tests);
 }
