@@ -205,15 +205,39 @@ static void handle_fault(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
+static bool is_same_handler(const struct sigaction *one,
+                            const struct sigaction *other)
+{
+    return one->sa_handler == other->sa_handler;
+}
+
+/* What came out when `ours` was put in is what the program has set just then,
+ * in another thread: it is put back. What comes out now is ours; or else what
+ * the program has set meanwhile, and is newer, and is put back too. */
+static void put_back(const struct sigaction *ours, struct sigaction out)
+{
+    struct sigaction last = *ours;
+    do {
+        struct sigaction back = out;
+        sigaction(SIGSEGV, &back, &out);
+        if (is_same_handler(&out, &last)) {
+            return;
+        }
+        last = back;
+    } while (true);
+}
+
 void os_watch_faults(void (*report)(const void *address))
 {
-    struct sigaction now;
+    const struct sigaction none = {.sa_handler = SIG_DFL};
     struct sigaction ours = {.sa_sigaction = handle_fault,
                              .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction now;
     int saved = errno;
     fault_report = report;
-    if (sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
-        sigaction(SIGSEGV, &ours, NULL);
+    if (sigaction(SIGSEGV, NULL, &now) == 0 && is_same_handler(&now, &none) &&
+        sigaction(SIGSEGV, &ours, &now) == 0 && !is_same_handler(&now, &none)) {
+        put_back(&ours, now);
     }
     errno = saved;
 }
@@ -278,9 +302,10 @@ unsigned os_affinity_count(void)
 
 unsigned os_current_cpu(void)
 {
-    unsigned cpu = 0;
-    quiet_syscall(SYS_getcpu, (long)&cpu, 0, 0, 0, 0, 0);
-    return cpu;
+    int saved = errno;
+    int cpu = sched_getcpu();
+    errno = saved;
+    return cpu > 0 ? (unsigned)cpu : 0;
 }
 
 size_t os_address_space_limit(void)

@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -325,6 +326,103 @@ static void fork_wipes_what_was_mapped_for_it(void **state)
     child_must_succeed(the_child_reads_zero, word);
     assert_int_equal(*word, 5);
     assert_true(os_unmap(word, page));
+}
+
+/* ---- a program that sets handlers --------------------------------------- */
+
+enum { CALLS = 4 };
+
+static struct {
+    unsigned calls;
+    void (*handlers[CALLS])(int); /* set by it before that call of ours */
+} program;
+
+int __real_sigaction(int number, const struct sigaction *wanted,
+                     struct sigaction *before);
+int __wrap_sigaction(int number, const struct sigaction *wanted,
+                     struct sigaction *before);
+
+int __wrap_sigaction(int number, const struct sigaction *wanted,
+                     struct sigaction *before)
+{
+    unsigned call = program.calls++;
+    if (call < CALLS && program.handlers[call] != NULL) {
+        struct sigaction own = {.sa_handler = program.handlers[call]};
+        MUST(__real_sigaction(number, &own, NULL) == 0);
+    }
+    return __real_sigaction(number, wanted, before);
+}
+
+static void ignore_report(const void *address)
+{
+    (void)address;
+}
+
+static void first_handler(int number)
+{
+    _exit(number);
+}
+
+static void second_handler(int number)
+{
+    _exit(number + 1);
+}
+
+static void third_handler(int number)
+{
+    _exit(number + 2);
+}
+
+static void handlers_must_stay(void *unused)
+{
+    static const struct {
+        void (*handlers[CALLS])(int);
+        void (*last)(int); /* NULL: ours */
+    } cases[] = {
+        {{NULL}, NULL},
+        {{first_handler}, first_handler},
+        {{NULL, first_handler}, first_handler},
+        {{NULL, first_handler, second_handler}, second_handler},
+        {{NULL, first_handler, second_handler, third_handler}, third_handler},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sigaction now = {.sa_handler = SIG_DFL};
+        MUST(__real_sigaction(SIGSEGV, &now, NULL) == 0);
+        program.calls = 0;
+        memcpy(program.handlers, cases[i].handlers, sizeof program.handlers);
+        os_watch_faults(ignore_report);
+        MUST(__real_sigaction(SIGSEGV, NULL, &now) == 0);
+        MUST(cases[i].last != NULL ? now.sa_handler == cases[i].last
+                                   : (now.sa_flags & SA_SIGINFO) != 0);
+    }
+}
+
+static void a_handler_that_the_program_sets_meanwhile_stays(void **state)
+{
+    (void)state;
+    child_must_succeed(handlers_must_stay, NULL);
+}
+
+/* ---- other threads ------------------------------------------------------- */
+
+static void threads_must_be_noticed(void *unused)
+{
+    struct actor actor;
+    (void)unused;
+    MUST(os_is_alone());
+    actor_start(&actor);
+    MUST(!os_is_alone());
+    actor_end(&actor);
+    while (!os_is_alone()) {
+        sched_yield();
+    }
+}
+
+static void who_is_alone_is_told(void **state)
+{
+    (void)state;
+    child_must_succeed(threads_must_be_noticed, NULL);
 }
 
 /* ---- limits ------------------------------------------------------------- */
@@ -825,6 +923,8 @@ int main(void)
         cmocka_unit_test(words_are_written_in_spite_of_signals),
         cmocka_unit_test(a_pipe_for_a_file_is_not_waited_for),
         cmocka_unit_test(a_sleeper_is_woken),
+        cmocka_unit_test(a_handler_that_the_program_sets_meanwhile_stays),
+        cmocka_unit_test(who_is_alone_is_told),
     };
     *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
     page = (size_t)getpagesize();
