@@ -35,10 +35,13 @@ bool limit_look(void)
 {
     struct os_memory left = memory_left();
     if (left.limit == SIZE_MAX) {
-        allow(PTRDIFF_MAX);
+        allow(__atomic_load_n(&memory_limit.was_seen, __ATOMIC_RELAXED)
+                  ? (size_t)LIMIT_LOOK
+                  : PTRDIFF_MAX);
         __atomic_store_n(&memory_limit.is_tight, false, __ATOMIC_RELAXED);
         return true;
     }
+    __atomic_store_n(&memory_limit.was_seen, true, __ATOMIC_RELAXED);
     left.room -= min_size(
         left.room, __atomic_load_n(&memory_limit.newest, __ATOMIC_RELAXED));
     size_t step = max_size(left.limit / LIMIT_STEP_SHARE, LIMIT_STEP_MIN);

@@ -12,7 +12,9 @@
  * his slow call looks, at its end, whether the allowance is used up. The memory
  * is not touched by then: so all is given back before the process grows.
  *
- *     no limit        all that it will ever need
+ *     no limit        all that it will ever need; or LIMIT_LOOK, if there was
+ *                     one before: a process that has no descriptor left can
+ *                     read none
  *     room            half of it, LIMIT_LOOK at most
  *     no room         a LIMIT_STEP_SHARE of the limit: so often, and no more,
  *                     is everything given back
@@ -22,7 +24,8 @@
  * LIMIT_FIRST bytes are free: a small program reads no files. And who has no
  * limit by then reads none ever after: programs enter sandboxes that kill who
  * opens a file, once they have started. (There, one with a limit must be
- * allowed to open files.)
+ * allowed to open files.) A cgroup that gets its first limit later is looked at
+ * when the program sets an option, be it to what it was: it knows of sandboxes.
  *
  * Threads: any, at any time. The numbers are hints, each for itself: relaxed.
  */
@@ -36,6 +39,7 @@ extern struct memory_limit {
     ptrdiff_t allowance;
     size_t newest; /* bytes that were got last, and may be untouched still */
     bool is_tight; /* there was little room when it was last looked at */
+    bool was_seen; /* there was a limit once */
 } memory_limit;
 
 /* So many bytes were got from the kernel. */

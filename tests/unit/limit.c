@@ -41,6 +41,7 @@ static int begin(void **state)
     cgroup = (struct os_memory){SIZE_MAX, SIZE_MAX};
     own = 0;
     looks = 0;
+    memory_limit.was_seen = false;
     option_set(OPTION_MEMORY_LIMIT, 0);
     return 0;
 }
@@ -64,6 +65,21 @@ static void without_a_limit_it_looks_once(void **state)
     limit_note_growth((size_t)1 << 46);
     limit_note_growth(0);
     assert_false(limit_is_due());
+}
+
+/* As where no file can be opened any more. */
+static void a_limit_that_is_not_seen_again_is_looked_for(void **state)
+{
+    const size_t mib = 1 << 20;
+    (void)state;
+    cgroup = (struct os_memory){100 * mib, 40 * mib};
+    assert_true(limit_look());
+    cgroup = (struct os_memory){SIZE_MAX, SIZE_MAX};
+    assert_true(limit_look());
+    assert_in_range(allowance(), LIMIT_LOOK, LIMIT_LOOK + 4096);
+    cgroup = (struct os_memory){100 * mib, 40 * mib};
+    assert_true(limit_look());
+    assert_in_range(allowance(), 20 * mib, 20 * mib + 4096);
 }
 
 static void half_of_the_room_may_be_got(void **state)
@@ -287,6 +303,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(without_a_limit_it_looks_once, begin),
+        cmocka_unit_test_setup(a_limit_that_is_not_seen_again_is_looked_for,
+                               begin),
         cmocka_unit_test_setup(half_of_the_room_may_be_got, begin),
         cmocka_unit_test_setup(without_room_it_is_tight, begin),
         cmocka_unit_test_setup(the_option_counts_what_the_process_has, begin),
