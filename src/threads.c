@@ -13,6 +13,10 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "helper.h"
 #include "life.h"
@@ -65,6 +69,27 @@ PTM_EXPORT int setns(int file, int type)
         helper_stop();
     }
     return ((int (*)(int, int))next_one("setns", &known))(file, type);
+}
+
+/* What a thread gives up by this, and the filters that it may then set for its
+ * system calls, hold for no other thread that is there: so the helper would be
+ * outside of the program's sandbox. Asked of the kernel here, as libc does
+ * nothing else, and the child of a fork in which another thread was loading a
+ * library cannot look for libc's. */
+PTM_EXPORT int prctl(int option, ...)
+{
+    va_list list;
+    unsigned long arguments[4];
+    va_start(list, option);
+    for (int i = 0; i < 4; i++) {
+        arguments[i] = va_arg(list, unsigned long);
+    }
+    va_end(list);
+    if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP) {
+        helper_stop();
+    }
+    return (int)syscall(SYS_prctl, option, arguments[0], arguments[1],
+                        arguments[2], arguments[3]);
 }
 
 /* Libc has it, and no header for it. */

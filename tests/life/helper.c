@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -254,6 +255,28 @@ static void unshare_works_as_with_one_thread(void)
     trial_child_must_succeed(child);
 }
 
+/* A filter of system calls, for which this is asked first, is for all threads
+ * that there are. */
+static void a_sandbox_is_entered_with_one_thread(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        int helper;
+        trial_watch();
+        make_a_thread();
+        if (is_wanted)
+            await_helper();
+        MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+        MUST(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+        MUST(count_threads(&helper) == 1);
+        make_a_thread();
+        if (is_wanted)
+            MUST(helper_status(await_helper(), "NoNewPrivs:", 10) == 1);
+        exit(0);
+    }
+    trial_child_must_succeed(child);
+}
+
 static void *unshare_when_cancelled(void *is_past)
 {
     MUST(pthread_cancel(pthread_self()) == 0);
@@ -329,6 +352,7 @@ int main(int argc, char **argv)
     a_bare_child_has_its_own();
     a_vfork_leaves_it_alone();
     unshare_works_as_with_one_thread();
+    a_sandbox_is_entered_with_one_thread();
     trial_watch();
     unshare_is_not_cancelled();
     trial_watch();
