@@ -523,6 +523,57 @@ static void who_notices_a_fork_together_counts_it_once(void **state)
     }
 }
 
+/* ---- a child that has threads before its locks are confirmed ------------- */
+
+static struct lock unconfirmed = LOCK_INITIAL(LOCK_RANK_ARENA);
+
+static void wait_for_a_thread_that_is_there(void *unused)
+{
+    struct actor holder, waiter;
+    (void)unused;
+    lock_note_fork();
+    MUST(!lock_is_confirmed(&unconfirmed));
+    actor_start(&holder);
+    actor_start(&waiter);
+    actor_do(&holder, acquire, &unconfirmed);
+    begin_to_wait(&waiter, &unconfirmed);
+    MUST(state_of(&unconfirmed) == LOCK_CONTENDED);
+    actor_do(&holder, release, &unconfirmed);
+    actor_finish(&waiter);
+    actor_do(&waiter, release, &unconfirmed);
+    actor_end(&holder);
+    actor_end(&waiter);
+}
+
+static void a_lock_that_a_new_thread_has_is_waited_for(void **state)
+{
+    (void)state;
+    lock_watch_forks();
+    child_must_succeed(wait_for_a_thread_that_is_there, NULL);
+}
+
+static void wait_in_vain(void *unused)
+{
+    struct actor other;
+    (void)unused;
+    lock_note_fork();
+    actor_start(&other);
+    MUST(!lock_acquire(&unconfirmed) && lock_is_orphaned(&unconfirmed));
+    actor_end(&other);
+}
+
+static void one_that_a_lost_thread_has_is_not_waited_for_for_ever(void **state)
+{
+    struct actor lost;
+    (void)state;
+    lock_watch_forks();
+    actor_start(&lost);
+    actor_do(&lost, acquire, &unconfirmed);
+    child_must_succeed(wait_in_vain, NULL);
+    actor_do(&lost, release, &unconfirmed);
+    actor_end(&lost);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -541,6 +592,8 @@ int main(void)
         cmocka_unit_test(a_dead_lock_is_refused_for_ever),
         cmocka_unit_test(a_watched_fork_needs_no_handler),
         cmocka_unit_test(who_notices_a_fork_together_counts_it_once),
+        cmocka_unit_test(a_lock_that_a_new_thread_has_is_waited_for),
+        cmocka_unit_test(one_that_a_lost_thread_has_is_not_waited_for_for_ever),
     };
     return UNIT_RUN(tests);
 }
