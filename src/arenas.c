@@ -4,6 +4,7 @@
 #include "lock.h"
 #include "options.h"
 #include "os.h"
+#include "owner.h"
 
 struct arena main_arena = {
     .lock = LOCK_INITIAL(LOCK_RANK_ARENA),
@@ -95,6 +96,32 @@ bool arena_acquire(struct arena *arena)
 void arena_release(struct arena *arena)
 {
     lock_release(&arena->lock);
+}
+
+/* Before the lock was had the heap may have gone, and the 64 MiB may be
+ * another's. */
+struct arena *arenas_hold(const void *mem)
+{
+    for (;;) {
+        unsigned number = owner_of(mem);
+        struct arena *arena = number != 0 ? arena_numbered(number) : NULL;
+        if (arena == NULL || !arena_acquire(arena) || owner_of(mem) == number) {
+            return arena;
+        }
+        arena_release(arena);
+    }
+}
+
+void arenas_let_go(struct arena *arena)
+{
+    if (arena != NULL && !arena->is_abandoned) {
+        arena_release(arena);
+    }
+}
+
+bool arenas_has(const struct arena *held, const void *mem)
+{
+    return held != NULL && heap_contains(heap_for_ptr(mem), mem2chunk(mem));
 }
 
 struct arena *arena_get(void)

@@ -75,6 +75,15 @@ struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries);
 bool arena_acquire(struct arena *arena);
 void arena_release(struct arena *arena);
 
+/* The arena in whose 64 MiB an address lies, which may be anything, or NULL. Its
+ * lock is held until arenas_let_go: so no heap there comes or goes meanwhile.
+ * (An abandoned one has no lock, and its heaps stay.) */
+struct arena *arenas_hold(const void *mem);
+void arenas_let_go(struct arena *arena);
+
+/* Whether a block of the heap can begin there. */
+bool arenas_has(const struct arena *held, const void *mem);
+
 /* An arena that serves no thread unless it is asked for by name, with at most
  * `limit` bytes, 0: any number; NULL when there is no memory for it, or are too
  * many. Those that were retired, empty, are used again. */

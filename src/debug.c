@@ -11,7 +11,6 @@
 #include "glibc_malloc.h"
 #include "guard.h"
 #include "options.h"
-#include "owner.h"
 #include "zero.h"
 
 void *memalign(size_t alignment, size_t size);
@@ -156,22 +155,28 @@ static bool is_block(const void *mem)
             zero_is_live(mem));
 }
 
-/* Which of the two a block that is not the program's is. */
-static bool was_freed(const void *mem)
+/* The same for what a heap has. */
+static bool was_freed_in_heap(const void *mem)
 {
     const struct chunk *chunk = mem2chunk(mem);
-    if (guard_contains(mem)) {
-        return guard_was_freed(mem);
-    }
-    if (owner_of(mem) == 0 || !heap_contains(heap_for_ptr(mem), chunk)) {
-        return false;
-    }
     unsigned size_class = block_run_class(mem);
     if (size_class != 0) {
         return run_has_object_at(size_class, mem);
     }
     return chunk_is_cached(chunk) ||
            (chunk_is_free(chunk) && chunk_is_sealed(chunk));
+}
+
+/* Which of the two a block that is not the program's is. */
+static bool was_freed(const void *mem)
+{
+    if (guard_contains(mem)) {
+        return guard_was_freed(mem);
+    }
+    struct arena *arena = arenas_hold(mem);
+    bool answer = arenas_has(arena, mem) && was_freed_in_heap(mem);
+    arenas_let_go(arena);
+    return answer;
 }
 
 PTM_EXPORT enum mcheck_status mprobe(void *mem)

@@ -26,6 +26,7 @@ static struct {
     uint32_t generation; /* of starts: threads draw anew; atomic */
     uint32_t unused;     /* first of the samples that are not in use */
     uint32_t lost;
+    bool is_dumped; /* atomic */
     struct profile_table samples;
     struct profile_table stacks;
     uint32_t *sample_buckets;
@@ -328,16 +329,20 @@ static bool page_has_samples(uintptr_t mem)
  */
 
 /* The arena whose lock goes with the block's samples, locked, or NULL: it is in
- * none. False: it is not to be a sample. */
+ * none. False: it is not to be a sample. The block may be gone. */
 static bool lock_arena_of(const void *mem, struct arena **arena)
 {
-    unsigned number = owner_of(mem);
-    *arena = NULL;
-    if (number == 0 || !heap_contains(heap_for_ptr(mem), mem2chunk(mem))) {
+    struct arena *holder = arenas_hold(mem);
+    *arena = arenas_has(holder, mem) ? holder : NULL;
+    if (*arena == NULL) {
+        arenas_let_go(holder);
         return true;
     }
-    *arena = arena_numbered(number);
-    return !(*arena)->is_private && arena_acquire(*arena);
+    if (holder->is_private || holder->is_abandoned) {
+        arenas_let_go(holder);
+        return false;
+    }
+    return true;
 }
 
 static void unlock_arena(struct arena *arena)
@@ -448,6 +453,16 @@ void profile_note_free_slowly(const void *mem)
 /* ---- looking at it --------------------------------------------------------
  */
 
+bool profile_begin_dump(void)
+{
+    return !__atomic_exchange_n(&profile.is_dumped, true, __ATOMIC_ACQUIRE);
+}
+
+void profile_end_dump(void)
+{
+    __atomic_store_n(&profile.is_dumped, false, __ATOMIC_RELEASE);
+}
+
 void profile_visit_stacks(void (*visit)(struct profile_stack *stack,
                                         void *data),
                           void *data)
@@ -463,8 +478,17 @@ void profile_visit_stacks(void (*visit)(struct profile_stack *stack,
     }
 }
 
+/* Of a block that is not freed meanwhile. */
+static bool lies_in_heap(const void *mem)
+{
+    return owner_of(mem) != 0 &&
+           heap_contains(heap_for_ptr(mem), mem2chunk(mem));
+}
+
 /* Who frees a block waits for its arena's lock, or for ours if it is in no
- * arena: so a sample that is still there then is one while it is looked at. */
+ * arena: so a sample that is still there then is one while it is looked at. It
+ * may be that of another block at the same address, for which the lock is not
+ * the right one. */
 static void visit_sample(struct profile_sample *sample,
                          void (*visit)(const struct profile_sample *sample,
                                        struct profile_stack *stack, void *data),
@@ -476,7 +500,8 @@ static void visit_sample(struct profile_sample *sample,
         return;
     }
     lock_profile();
-    if (sample->mem == mem) {
+    bool is_in_heap = arena != NULL;
+    if (sample->mem == mem && is_in_heap == lies_in_heap((const void *)mem)) {
         visit(sample, stack_at(sample->stack), data);
     }
     lock_release(&profile.lock);
@@ -522,6 +547,7 @@ void profile_after_fork(void)
     if (lock_is_confirmed(&profile.lock)) {
         return;
     }
+    profile_end_dump();
     if (lock_is_orphaned(&profile.lock)) {
         forget_all();
         lock_reset(&profile.lock);

@@ -137,6 +137,11 @@ static inline bool profile_note_free(const void *mem)
 /* ---- looking at it --------------------------------------------------------
  */
 
+/* One at a time: false while somebody else does. Who is lost in a fork
+ * meanwhile is not waited for by the child. */
+bool profile_begin_dump(void);
+void profile_end_dump(void);
+
 /* Calls for all stacks, one by one. Their sums change meanwhile; pinned_bytes
  * is the caller's. */
 void profile_visit_stacks(void (*visit)(struct profile_stack *stack,

@@ -179,8 +179,7 @@ static int dump_to(int file)
 /* One at a time, as the sums of what is pinned are with the stacks. */
 PTM_EXPORT int ptm_profile_dump(const char *path)
 {
-    static bool is_dumping;
-    if (__atomic_exchange_n(&is_dumping, true, __ATOMIC_ACQUIRE)) {
+    if (!profile_begin_dump()) {
         return EBUSY;
     }
     int saved = errno;
@@ -191,7 +190,7 @@ PTM_EXPORT int ptm_profile_dump(const char *path)
         result = errno;
     }
     errno = saved;
-    __atomic_store_n(&is_dumping, false, __ATOMIC_RELEASE);
+    profile_end_dump();
     return result;
 }
 

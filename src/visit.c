@@ -3,7 +3,6 @@
 #include "arenas.h"
 #include "guard.h"
 #include "mapped.h"
-#include "owner.h"
 #include "zero.h"
 
 /* Whether a chunk, which lies in the heap, is a block of the program's. */
@@ -37,8 +36,6 @@ static size_t size_in_heap(const struct arena *arena, const void *mem)
 
 PTM_EXPORT size_t ptm_malloc_size(const void *memory)
 {
-    struct chunk *chunk = mem2chunk(memory);
-    unsigned number = owner_of(memory);
     size_t size = 0;
     if ((uintptr_t)memory % MALLOC_ALIGNMENT != 0) {
         return 0;
@@ -46,11 +43,14 @@ PTM_EXPORT size_t ptm_malloc_size(const void *memory)
     if (guard_contains(memory)) {
         return guard_size_at(memory);
     }
-    if (number == 0 || !heap_contains(heap_for_ptr(memory), chunk)) {
-        mapped_usable_size(chunk, &size);
-        return size;
+    struct arena *arena = arenas_hold(memory);
+    if (arenas_has(arena, memory)) {
+        size = size_in_heap(arena, memory);
+    } else {
+        mapped_usable_size(mem2chunk(memory), &size);
     }
-    return size_in_heap(arena_numbered(number), memory);
+    arenas_let_go(arena);
+    return size;
 }
 
 typedef int visitor(void *memory, size_t size, void *data);

@@ -4,6 +4,9 @@
  */
 #include "api.h"
 
+#include <mcheck.h>
+#include <pthread.h>
+
 enum { MANY = 2000 };
 
 static void *blocks[MANY];
@@ -120,6 +123,56 @@ static void what_is_no_block_has_no_size(void **state)
     assert_int_equal(ptm_malloc_size(opaque(mapped)), 0);
 }
 
+/* Heaps go while a thread asks what is, or was, in them. */
+enum { LARGE = 1500, LARGE_SIZE = 100000, HEAP_ROUNDS = 25 };
+
+static void *large[LARGE];
+static bool must_stop;
+
+static void *ask_for_sizes(void *unused)
+{
+    unsigned next = 1;
+    while (!__atomic_load_n(&must_stop, __ATOMIC_RELAXED)) {
+        next = next * 1103515245 + 12345;
+        void *memory =
+            __atomic_load_n(&large[(next >> 8) % LARGE], __ATOMIC_RELAXED);
+        ptm_malloc_size(memory);
+        mprobe(memory);
+    }
+    return unused;
+}
+
+static void ignore_damage(enum mcheck_status status)
+{
+    (void)status;
+}
+
+static void heaps_may_go_meanwhile(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    assert_int_equal(mcheck(ignore_damage), 0);
+    for (unsigned i = 0; i < count_of(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_for_sizes, NULL),
+                         0);
+    }
+    for (int round = 0; round < HEAP_ROUNDS; round++) {
+        for (int i = 0; i < LARGE; i++) {
+            void *memory = malloc(LARGE_SIZE);
+            __atomic_store_n(&large[i], memory, __ATOMIC_RELAXED);
+        }
+        for (int i = 0; i < LARGE; i++) {
+            free(large[i]);
+        }
+        malloc_trim(0);
+    }
+    __atomic_store_n(&must_stop, true, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < count_of(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(ptm_check(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +180,7 @@ int main(void)
         api_test(the_visitor_can_end_it),
         api_test(the_size_of_a_block_is_its_usable_one),
         api_test(what_is_no_block_has_no_size),
+        api_test(heaps_may_go_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

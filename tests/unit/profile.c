@@ -379,6 +379,25 @@ static void a_child_forgets_what_was_half_done(void **state)
     child_must_succeed(fork_while_it_changes, NULL);
 }
 
+static void dump_in_child(void *unused)
+{
+    (void)unused;
+    lock_note_fork();
+    profile_after_fork();
+    MUST(profile_begin_dump() && !profile_begin_dump());
+}
+
+static void a_child_does_not_wait_for_its_parents_dump(void **state)
+{
+    (void)state;
+    lock_watch_forks();
+    assert_true(profile_begin_dump());
+    assert_false(profile_begin_dump());
+    child_must_succeed(dump_in_child, NULL);
+    assert_false(profile_begin_dump());
+    profile_end_dump();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +411,7 @@ int main(void)
         cmocka_unit_test(stacks_are_told_apart),
         cmocka_unit_test(threads_lose_no_sample),
         cmocka_unit_test(a_child_goes_on),
+        cmocka_unit_test(a_child_does_not_wait_for_its_parents_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
