@@ -12,6 +12,13 @@ void arena_initialise(struct arena *arena, unsigned number, unsigned flags)
 
 /* ---- runs ---------------------------------------------------------------- */
 
+/* Bytes of one class in use for which a run is worth it. */
+static size_t run_demand(const struct arena *arena)
+{
+    return arena->system_bytes < RUN_DEMAND_LARGE_FROM ? RUN_DEMAND
+                                                       : RUN_DEMAND_LARGE;
+}
+
 unsigned arena_class_for(struct arena *arena, size_t request)
 {
     unsigned run_class = run_class_serving(request);
@@ -20,7 +27,7 @@ unsigned arena_class_for(struct arena *arena, size_t request)
         return run_class;
     }
     if (likely(arena->lent[chunk_class] * class_size(chunk_class) <
-               RUN_DEMAND) ||
+               run_demand(arena)) ||
         class_size(run_class) > option_get(OPTION_RUN_MAX)) {
         return chunk_class;
     }
@@ -151,31 +158,49 @@ static PTM_NOINLINE void settle_run(struct arena *arena, struct run *run)
     free_spans(arena, RUN_SPARES + arena->runs.count / RUN_SPARE_SHARE);
 }
 
+/* So many of its objects were given back to the run. */
+static inline void note_given(struct arena *arena, struct run *run,
+                              size_t given)
+{
+    run->free = (uint16_t)(run->free + given);
+    if (unlikely(run_is_unsettled(run))) {
+        settle_run(arena, run);
+    }
+}
+
+/* Those that lie in the page of the first one; returns how many these are. */
+static size_t free_objects_of_page(struct arena *arena, unsigned size_class,
+                                   void *const *mems, size_t count,
+                                   const char *where)
+{
+    const struct run_shape *shape = run_shape_of(size_class);
+    const char *page = run_page(mems[0]);
+    object_verify_run(arena, size_class, mems[0], where);
+    struct run *run = heap_run_of(mems[0]);
+    heap_note_given(heap_for_ptr(mems[0]), mems[0]);
+    size_t i = 0;
+    do {
+        unsigned index;
+        if (unlikely(!run_finds(shape, mems[i], &index))) {
+            die_of_object(arena, size_class, mems[i], where,
+                          "not the start of a block");
+        }
+        if (unlikely(!run_give(run, index))) {
+            die_of_object(arena, size_class, mems[i], where, "double free");
+        }
+    } while (++i < count && run_page(mems[i]) == page);
+    note_given(arena, run, i);
+    return i;
+}
+
 void arena_free_objects(struct arena *arena, unsigned size_class,
                         void *const *mems, size_t count, const char *where)
 {
     run_count_returned(&arena->runs, size_class, count);
     arena_note_freed(arena, count * class_size(size_class));
-    const char *page = NULL; /* that of the object before; a run of the class */
-    struct run *run = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (run_page(mems[i]) != page) {
-            object_verify_run(arena, size_class, mems[i], where);
-            page = run_page(mems[i]);
-            run = heap_run_of(mems[i]);
-            heap_note_given(heap_for_ptr(mems[i]), mems[i]);
-        }
-        if (unlikely(!run_has_object_at(size_class, mems[i]))) {
-            die_of_object(arena, size_class, mems[i], where,
-                          "not the start of a block");
-        }
-        if (unlikely(!run_give(run, size_class, mems[i]))) {
-            die_of_object(arena, size_class, mems[i], where, "double free");
-        }
-        if (unlikely(run_is_unsettled(run))) {
-            settle_run(arena, run);
-            page = NULL;
-        }
+    for (size_t i = 0; i < count;) {
+        i +=
+            free_objects_of_page(arena, size_class, mems + i, count - i, where);
     }
 }
 
@@ -206,15 +231,52 @@ void arena_free_cached(struct arena *arena, void *mem)
     _int_free(arena, chunk);
 }
 
+/* CACHED chunks side by side, which have proven to be so. */
+struct chunk_row {
+    struct chunk *first;
+    struct chunk *last;
+};
+
+/* Whether the chunk is beside the row, which then has it. What is not sound is
+ * left to who asks for a reason. */
+static bool row_takes(struct chunk_row *row, const struct arena *arena,
+                      struct chunk *chunk)
+{
+    bool is_behind = chunk == chunk_next(row->last);
+    if (!is_behind && chunk_next(chunk) != row->first) {
+        return false;
+    }
+    if (unlikely(!chunk_looks_cached(arena, chunk) ||
+                 !chunk_prev_inuse(is_behind ? chunk : row->first))) {
+        return false;
+    }
+    *(is_behind ? &row->last : &row->first) = chunk;
+    return true;
+}
+
+/* Blocks of one class often come in the order in which they were cut, or the
+ * other way round: those side by side are merged at once. */
+static void free_chunks(struct arena *arena, void *const *mems, size_t count)
+{
+    size_t i = 0;
+    while (i < count) {
+        struct chunk *chunk = mem2chunk(mems[i]);
+        struct chunk_row row = {chunk, chunk};
+        chunk_verify_cached(arena, chunk);
+        while (++i < count && row_takes(&row, arena, mem2chunk(mems[i]))) {
+        }
+        chunk_verify_next(arena, row.last, "heap");
+        _int_free_row(arena, row.first, chunk_next(row.last));
+    }
+}
+
 static void free_cached(struct arena *arena, unsigned size_class,
                         void *const *mems, size_t count)
 {
     if (class_is_run(size_class)) {
         arena_free_objects(arena, size_class, mems, count, "heap");
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        arena_free_cached(arena, mems[i]);
+    } else {
+        free_chunks(arena, mems, count);
     }
 }
 

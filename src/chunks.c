@@ -355,51 +355,64 @@ static void note_freed(const struct chunk *chunk, size_t from, size_t to)
     pages_note_freed(&heap->pages, place + from, place + to);
 }
 
-static struct chunk *merge_previous(struct arena *arena, struct chunk *chunk)
-{
-    if (chunk_prev_inuse(chunk)) {
-        return chunk;
-    }
-    struct chunk *previous = chunk_verified_previous(arena, chunk);
-    take_out_of_bin(arena, previous);
-    chunk_resize(previous, chunk_size(previous) + chunk_size(chunk));
-    return previous;
-}
-
-static void merge_next(struct arena *arena, struct chunk *chunk)
-{
-    struct chunk *next = chunk_next(chunk);
-    if (next == arena->top) {
-        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
-        arena->top = chunk;
-    } else if (chunk_is_free(next)) {
-        take_out_of_bin(arena, next);
-        chunk_resize(chunk, chunk_size(chunk) + chunk_size(next));
-    }
-}
-
 void arena_note_freed(struct arena *arena, size_t bytes)
 {
     size_t freed = arena->sweeps.freed + bytes;
     __atomic_store_n(&arena->sweeps.freed, freed, __ATOMIC_RELAXED);
 }
 
+/* The free chunk before this one, which is in no bin any more; or this one. */
+static struct chunk *take_previous(struct arena *arena, struct chunk *chunk)
+{
+    if (chunk_prev_inuse(chunk)) {
+        return chunk;
+    }
+    struct chunk *previous = chunk_verified_previous(arena, chunk);
+    take_out_of_bin(arena, previous);
+    return previous;
+}
+
 /* What is behind the chunk may be merged with it: its header and its links are
- * garbage then.
- *
- * The header of a chunk that is merged into the one before keeps F, so that
+ * garbage then. The chunk is F, and has `size` bytes, whatever its word says.
+ */
+static void free_marked(struct arena *arena, struct chunk *chunk, size_t size)
+{
+    arena_note_freed(arena, size);
+    note_freed(chunk, 0, size + MIN_CHUNK_SIZE);
+    struct chunk *next = chunk_at(chunk, size);
+    struct chunk *start = take_previous(arena, chunk);
+    size_t all = size + ((uintptr_t)chunk - (uintptr_t)start);
+    if (next == arena->top) {
+        chunk_resize(start, all + chunk_size(next));
+        arena->top = start;
+        return;
+    }
+    if (chunk_is_free(next)) {
+        take_out_of_bin(arena, next);
+        all += chunk_size(next);
+    }
+    if (all != chunk_size(start)) {
+        chunk_resize(start, all);
+    }
+    put_in_bin(arena, start);
+}
+
+/* The header of a chunk that is merged into the one before keeps F, so that
  * a second free of it is recognised until its memory is used again. */
 void _int_free(struct arena *arena, struct chunk *chunk)
 {
     size_t size = chunk_size(chunk);
-    arena_note_freed(arena, size);
-    note_freed(chunk, 0, size + MIN_CHUNK_SIZE);
     chunk_mark_free(chunk);
-    chunk = merge_previous(arena, chunk);
-    merge_next(arena, chunk);
-    if (chunk != arena->top) {
-        put_in_bin(arena, chunk);
+    free_marked(arena, chunk, size);
+}
+
+void _int_free_row(struct arena *arena, struct chunk *first,
+                   const struct chunk *end)
+{
+    for (struct chunk *chunk = first; chunk != end; chunk = chunk_next(chunk)) {
+        chunk_mark_free(chunk);
     }
+    free_marked(arena, first, (uintptr_t)end - (uintptr_t)first);
 }
 
 /* ---- cutting chunks in use -------------------------------------------- */

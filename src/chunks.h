@@ -50,6 +50,11 @@ struct chunk *chunks_carve_span(struct arena *arena, size_t size);
 /* Frees a chunk that chunk_verify has found sound. */
 void _int_free(struct arena *arena, struct chunk *chunk);
 
+/* The same for chunks that lie side by side, up to `end`: they are merged and
+ * put in a bin once. */
+void _int_free_row(struct arena *arena, struct chunk *first,
+                   const struct chunk *end);
+
 /* Makes a chunk hold `size` bytes where it is: shrinks it, or takes in the
  * free chunk or the top behind it, of which it may get more: up to `wanted`
  * bytes in all. False when that is not possible: nothing has changed then. */

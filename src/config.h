@@ -306,6 +306,12 @@ enum {
  * requests: less than the first run of a class takes would be no gain. */
 #define RUN_DEMAND ((size_t)4 << 10)
 
+/* ... or so much, in an arena that has so much from the kernel: its first run
+ * is little there, and of sizes that lie on both sides nobody can predict of
+ * which kind a block is. */
+#define RUN_DEMAND_LARGE      ((size_t)1 << 10)
+#define RUN_DEMAND_LARGE_FROM ((size_t)512 << 10)
+
 /* Requests up to this are served from runs by default. */
 #define DEFAULT_RUN_MAX ((size_t)1 << 10)
 

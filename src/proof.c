@@ -211,17 +211,21 @@ void chunk_verify_free(const struct arena *arena, const struct chunk *chunk)
     }
 }
 
-/* A CACHED block is believed as little as one that the program hands in. */
-void chunk_verify_cached(const struct arena *arena, const struct chunk *chunk)
+bool chunk_looks_cached(const struct arena *arena, const struct chunk *chunk)
 {
     uint32_t low = chunk_low(chunk);
     const struct heap *heap = heap_for_ptr(chunk);
     size_t offset = (uintptr_t)chunk - (uintptr_t)heap;
     uint32_t seal = chunk_seal_for(chunk, low) ^ seal_keys.cached;
-    if (PTM_SEALED &&
-        unlikely(chunk_seal(chunk) != seal ||
-                 !low_is_plausible(low, arena->flags) ||
-                 word_size(low) >= heap_committed(heap) - offset)) {
+    return !PTM_SEALED ||
+           (chunk_seal(chunk) == seal && low_is_plausible(low, arena->flags) &&
+            word_size(low) < heap_committed(heap) - offset);
+}
+
+/* A CACHED block is believed as little as one that the program hands in. */
+void chunk_verify_cached(const struct arena *arena, const struct chunk *chunk)
+{
+    if (unlikely(!chunk_looks_cached(arena, chunk))) {
         die_of_word(arena, chunk, "heap");
     }
 }

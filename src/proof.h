@@ -55,6 +55,9 @@ void chunk_verify_top(const struct arena *arena);
 /* Ends the program unless the chunk is CACHED and in this arena's heaps. */
 void chunk_verify_cached(const struct arena *arena, const struct chunk *chunk);
 
+/* Whether that would find nothing. */
+bool chunk_looks_cached(const struct arena *arena, const struct chunk *chunk);
+
 /* Ends the program unless `mem`, in a run of that class, is an object that is
  * with the program, as far as can be told without the lock: what is none may
  * see its run go meanwhile, so the class is that which the caller has read. */

@@ -182,15 +182,36 @@ static void note_taken(struct run *run, void *const *mems, size_t taken)
     }
 }
 
+/* How many bits follow each other from the lowest one on, which is not 0. */
+static unsigned lowest_bits(uint64_t bits)
+{
+    uint64_t behind = ~(bits >> lowest_bit(bits));
+    return behind == 0 ? 64 : lowest_bit(behind);
+}
+
+/* So many objects from the one at `mem` on. */
+static void take_row(char *mem, size_t size, void **mems, size_t count)
+{
+    for (size_t i = 0; i < count; i++, mem += size) {
+        mems[i] = mem;
+        object_set_mark(mem);
+    }
+}
+
+/* Free objects most often lie side by side. */
 static size_t take_from_word(struct run *run, size_t word, void **mems,
                              size_t most)
 {
     size_t size = class_size(run->size_class);
+    char *start = run->start + word * 64 * size;
     uint64_t bits = run->free_map[word];
     size_t taken = 0;
-    for (; taken < most && bits != 0; taken++, bits &= bits - 1) {
-        mems[taken] = run->start + (word * 64 + lowest_bit(bits)) * size;
-        object_set_mark(mems[taken]);
+    while (taken < most && bits != 0) {
+        unsigned first = lowest_bit(bits);
+        size_t count = min_size(lowest_bits(bits), most - taken);
+        take_row(start + first * size, size, mems + taken, count);
+        bits &= ~(~(uint64_t)0 >> (64 - count) << first);
+        taken += count;
     }
     store_word(run, word, bits);
     return taken;
@@ -247,12 +268,17 @@ void run_count_returned(struct run_set *set, unsigned size_class, size_t count)
     set->free_bytes += count * class_size(size_class);
 }
 
-/* A run without free objects is in no bucket. */
-void run_settle(struct run_set *set, struct run *run)
+/* A run that had no free objects is in no bucket. */
+static void leave_bucket(struct run_set *set, struct run *run)
 {
     if (run->limit > 1) {
         unlink_from(bucket_of(set, run), run);
     }
+}
+
+void run_settle(struct run_set *set, struct run *run)
+{
+    leave_bucket(set, run);
     put_in_bucket(set, run);
 }
 
@@ -282,7 +308,7 @@ static void spread_span(struct run_set *set, struct run *first)
 void run_retire(struct run_set *set, struct run *run)
 {
     ptm_assert(run_is_empty(run));
-    unlink_from(bucket_of(set, run), run);
+    leave_bucket(set, run);
     set->free_objects -= run->free;
     set->free_bytes -= run->free * class_size(run->size_class);
     set->count--;

@@ -174,10 +174,24 @@ static inline bool run_shape_has(const struct run_shape *shape, const void *mem)
     return is_below_32(PTM_SEALED ? product : 0, &shape->bound);
 }
 
+static inline const struct run_shape *run_shape_of(size_t size_class)
+{
+    return &run_shapes[run_shape_index(size_class)];
+}
+
 /* Whether an object of a run of this class begins at `mem`. */
 static inline bool run_has_object_at(unsigned size_class, const void *mem)
 {
-    return run_shape_has(&run_shapes[run_shape_index(size_class)], mem);
+    return run_shape_has(run_shape_of(size_class), mem);
+}
+
+/* The same, and which object that is. */
+static inline bool run_finds(const struct run_shape *shape, const void *mem,
+                             unsigned *index)
+{
+    uint64_t product = (uint64_t)run_offset(mem) * shape->factor;
+    *index = (unsigned)(product >> 32);
+    return !PTM_SEALED || (uint32_t)product < shape->bound;
 }
 
 static inline unsigned run_objects(unsigned size_class)
@@ -187,8 +201,9 @@ static inline unsigned run_objects(unsigned size_class)
 
 static inline unsigned run_index_of(unsigned size_class, const void *mem)
 {
-    const struct run_shape *shape = &run_shapes[run_shape_index(size_class)];
-    return (unsigned)((uint64_t)run_offset(mem) * shape->factor >> 32);
+    unsigned index;
+    run_finds(run_shape_of(size_class), mem, &index);
+    return index;
 }
 
 /* ---- the mark of an object that is not with the program -------------------
@@ -271,15 +286,13 @@ void run_begin(struct run_set *set, struct run *run, unsigned size_class);
 size_t run_take(struct run_set *set, unsigned size_class, void **mems,
                 size_t most);
 
-/* The object is free from now on. False when it was already. */
-static inline bool run_give(struct run *run, unsigned size_class,
-                            const void *mem)
+/* The object with this index is free from now on; the caller counts those.
+ * False when it was already. */
+static inline bool run_give(struct run *run, unsigned index)
 {
-    unsigned index = run_index_of(size_class, mem);
     uint64_t bit = (uint64_t)1 << index % 64;
     uint64_t bits = run->free_map[index / 64];
     __atomic_store_n(&run->free_map[index / 64], bits | bit, __ATOMIC_RELAXED);
-    run->free++;
     return (bits & bit) == 0;
 }
 

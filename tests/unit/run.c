@@ -68,9 +68,10 @@ static bool give(void *mem)
 {
     struct run *run = run_of(mem);
     unsigned size_class = run->size_class;
-    if (!run_give(run, size_class, mem)) {
+    if (!run_give(run, run_index_of(size_class, mem))) {
         return false;
     }
+    run->free++;
     run_count_returned(&set, size_class, 1);
     if (run_is_unsettled(run) && !run_is_empty(run)) {
         run_settle(&set, run);
