@@ -523,6 +523,82 @@ static void new_blocks_come_cached(void **state)
     assert_true(own_is_sound());
 }
 
+enum {
+    ROW = 6,
+};
+
+/* The next order of so many numbers, of all that there are; false behind the
+ * last one. */
+static bool next_order(unsigned *order, unsigned count)
+{
+    unsigned i = count - 1;
+    while (i > 0 && order[i - 1] > order[i]) {
+        i--;
+    }
+    if (i == 0) {
+        return false;
+    }
+    unsigned j = count - 1;
+    while (order[j] < order[i - 1]) {
+        j--;
+    }
+    unsigned lower = order[i - 1];
+    order[i - 1] = order[j];
+    order[j] = lower;
+    for (j = count - 1; i < j; i++, j--) {
+        unsigned first = order[i];
+        order[i] = order[j];
+        order[j] = first;
+    }
+    return true;
+}
+
+/* Frees those of a row of chunks that the mask has, in this order, and the
+ * others later. */
+static void free_row(const unsigned *order, unsigned mask)
+{
+    void *row[ROW], *mems[ROW], *others[ROW];
+    unsigned size_class = class_serving(1040);
+    size_t count = 0, rest = 0;
+    MUST(lock_acquire(&own.lock));
+    MUST(arena_take(&own, size_class, row, ROW) == ROW);
+    MUST((char *)row[ROW - 1] - (char *)row[0] == (ROW - 1) * 1040);
+    for (unsigned i = 0; i < ROW; i++) {
+        if ((mask >> order[i] & 1) != 0) {
+            mems[count++] = row[order[i]];
+        } else {
+            others[rest++] = row[order[i]];
+        }
+    }
+    arena_give(&own, size_class, mems, count);
+    arena_free_depot(&own, SIZE_MAX);
+    /* A second free of any of them is told. */
+    for (size_t i = 0; i < count; i++) {
+        MUST(chunk_is_free(mem2chunk(mems[i])) &&
+             chunk_is_sealed(mem2chunk(mems[i])));
+    }
+    lock_release(&own.lock);
+    MUST(own_is_sound());
+    MUST(lock_acquire(&own.lock));
+    arena_give(&own, size_class, others, rest);
+    arena_free_depot(&own, SIZE_MAX);
+    lock_release(&own.lock);
+    MUST(own_is_empty() && own_is_sound());
+}
+
+static void neighbours_are_freed_in_any_order(void **state)
+{
+    unsigned order[ROW] = {0, 1, 2, 3, 4, 5};
+    (void)state;
+    do {
+        free_row(order, (1 << ROW) - 1);
+    } while (next_order(order, ROW));
+    for (unsigned mask = 0; mask < 1 << ROW; mask++) {
+        free_row((unsigned[]){0, 1, 2, 3, 4, 5}, mask);
+        free_row((unsigned[]){5, 4, 3, 2, 1, 0}, mask);
+    }
+}
+
 /* Each is a page to touch. */
 static void few_large_ones_are_made_ahead(void **state)
 {
@@ -687,6 +763,7 @@ int main(void)
         arena_test(what_waits_is_taken_back_in_need),
         arena_test(arrivals_are_sorted_into_the_depot),
         arena_test(new_blocks_come_cached),
+        arena_test(neighbours_are_freed_in_any_order),
         arena_test(few_large_ones_are_made_ahead),
         arena_test(a_depot_that_has_too_much_falls_by_and_by),
         arena_test(random_steps_keep_blocks_and_arena_whole),

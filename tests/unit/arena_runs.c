@@ -112,6 +112,18 @@ static void chunks_serve_until_there_is_demand(void **state)
     }
 }
 
+static void a_large_arena_has_runs_sooner(void **state)
+{
+    unsigned chunk_class = class_serving(112);
+    (void)state;
+    struct chunk *chunk = take(RUN_DEMAND_LARGE_FROM);
+    lend(chunk_class, RUN_DEMAND_LARGE / 112);
+    assert_int_equal(class_for(104), chunk_class);
+    lend(chunk_class, 1);
+    assert_int_equal(class_for(104), run_class_serving(104));
+    give(chunk);
+}
+
 static void what_comes_back_is_no_demand(void **state)
 {
     void *some[8];
@@ -815,6 +827,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         runs_test(chunks_serve_until_there_is_demand),
+        runs_test(a_large_arena_has_runs_sooner),
         runs_test(what_comes_back_is_no_demand),
         runs_test(an_option_says_which_requests_get_objects),
         runs_test(replaced_chunks_are_not_kept),
