@@ -256,8 +256,10 @@ enum {
 #define RECENT_EXTRA_SHARE   2
 
 /* Where nobody comes by later, a program that calls nothing any more keeps
- * them for ever: so it is little, until more has been missed. */
-#define RECENT_ALONE ((size_t)2 << 20)
+ * them for ever: so it is little, and the given share of what is live besides,
+ * until more has been missed. */
+#define RECENT_ALONE      ((size_t)2 << 20)
+#define RECENT_LIVE_SHARE 4
 
 /* How long freed memory stays in case it is wanted again, in milliseconds: many
  * times what its faults would cost, and little to who looks at the process. */

@@ -350,6 +350,21 @@ static struct chunk *map_aligned(size_t alignment, size_t size, size_t *length)
     return chunk;
 }
 
+/* What is live, `wanted` bytes more, and what is kept are never much more,
+ * together, than what was live at once. */
+static size_t recent_limit(size_t wanted)
+{
+    size_t live = table.totals.bytes + wanted;
+    size_t most = table.totals.max_bytes;
+    most += most / RECENT_EXTRA_SHARE;
+    most = min_size(most - min_size(most, live), table.totals.max_bytes);
+    if (!bell_has_helper()) {
+        size_t spare = table.totals.bytes / RECENT_LIVE_SHARE;
+        most = min_size(most, recent_allowance() + spare);
+    }
+    return min_size(option_get(OPTION_MAPPED_CACHE), most);
+}
+
 /* A recent mapping, made large enough; NULL when there is none, or when the
  * kernel would not let it grow. */
 static struct chunk *reuse_recent(struct mapping mapping, size_t *length)
@@ -363,11 +378,42 @@ static struct chunk *reuse_recent(struct mapping mapping, size_t *length)
     }
     struct chunk *chunk = os_remap(mapping.start, mapping.length, *length);
     limit_note_growth(chunk != NULL ? *length - mapping.length : 0);
-    if (chunk == NULL) {
-        struct victims victims = {.count = 1, .mappings = {mapping}};
-        unmap_victims(&victims);
-    }
     return chunk;
+}
+
+static struct chunk *map_new(size_t length)
+{
+    struct chunk *chunk = os_map(length);
+    limit_note_growth(chunk != NULL ? length : 0);
+    return chunk;
+}
+
+static void put_back_recent(struct mapping mapping, size_t wanted)
+{
+    struct victims victims = {.count = 0};
+    lock_table();
+    recent_put_back(mapping, recent_limit(wanted), &victims);
+    recent_note_miss(mapping.length);
+    unlock_table();
+    unmap_victims(&victims);
+}
+
+/* A new mapping, since a recent one, if there is any, could not be grown: two
+ * that lie side by side may be two to the kernel, which grows neither then. It
+ * is of use to others yet; but where there is no memory, it goes. */
+static struct chunk *map_beside(struct mapping other, size_t length)
+{
+    struct chunk *chunk = map_new(length);
+    if (other.length == 0) {
+        return chunk;
+    }
+    if (chunk != NULL) {
+        put_back_recent(other, length);
+        return chunk;
+    }
+    struct victims victims = {.count = 1, .mappings = {other}};
+    unmap_victims(&victims);
+    return map_new(length);
 }
 
 /* The same for an ordinary block: one that is kept, a recent one, or new. */
@@ -390,8 +436,7 @@ static struct chunk *map_plain(size_t size, size_t *length, bool *is_zero)
         *is_zero = chunk == NULL;
     }
     if (chunk == NULL) {
-        chunk = os_map(*length);
-        limit_note_growth(chunk != NULL ? *length : 0);
+        chunk = map_beside(mapping, *length);
     }
     if (chunk == NULL) {
         break_promise();
@@ -499,19 +544,6 @@ static void settle_claim(const struct chunk *chunk, struct slot entry)
     }
 }
 
-/* What is live and what is kept are never much more, together, than what was
- * live at once. */
-static size_t recent_limit(void)
-{
-    size_t most = table.totals.max_bytes;
-    most += most / RECENT_EXTRA_SHARE - table.totals.bytes;
-    most = min_size(most, table.totals.max_bytes);
-    if (!bell_has_helper()) {
-        most = min_size(most, recent_allowance());
-    }
-    return min_size(option_get(OPTION_MAPPED_CACHE), most);
-}
-
 /* Its entry is BUSY. The lock is not held, since this asks the kernel. */
 static void free_walled(struct chunk *chunk, const struct slot *entry)
 {
@@ -530,8 +562,9 @@ static void free_plain_locked(struct chunk *chunk, size_t length,
 {
     settle_claim(chunk, (struct slot){.key = SLOT_GONE});
     recent_expire(victims);
-    recent_keep((struct mapping){map_of(chunk), map_length(chunk, length)},
-                recent_limit(), victims);
+    recent_keep((struct mapping){.start = map_of(chunk),
+                                 .length = map_length(chunk, length)},
+                recent_limit(0), victims);
 }
 
 enum mapped_verdict mapped_free(struct chunk *chunk)
@@ -577,11 +610,15 @@ bool mapped_trim(void)
     return unmap_victims(&victims) || walled.count > 0;
 }
 
-/* Adds what is kept right behind a mapping to it, if that is enough. */
+/* Adds what is kept right behind a mapping to it, if that is enough. Else the
+ * kernel is asked, as for a new one. */
 static bool take_behind(char *end, size_t more)
 {
     lock_table();
     bool taken = recent_take_behind(end, more);
+    if (!taken) {
+        recent_note_miss(more);
+    }
     unlock_table();
     return taken;
 }

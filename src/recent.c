@@ -10,10 +10,7 @@ static struct {
     size_t earned;  /* what may be kept besides RECENT_ALONE */
     size_t lost;    /* bytes that had to go, in short order ... */
     uint64_t since; /* ... the last of them then, in milliseconds */
-    struct {
-        struct mapping mapping;
-        uint64_t since; /* milliseconds */
-    } kept[RECENT_MAPPINGS];
+    struct mapping kept[RECENT_MAPPINGS];
 } recent;
 
 static void set_kept_count(size_t count)
@@ -23,7 +20,7 @@ static void set_kept_count(size_t count)
 
 static struct mapping take_at(size_t at)
 {
-    struct mapping mapping = recent.kept[at].mapping;
+    struct mapping mapping = recent.kept[at];
     recent.bytes -= mapping.length;
     set_kept_count(recent.count - 1);
     for (size_t i = at; i < recent.count; i++) {
@@ -39,6 +36,9 @@ size_t recent_allowance(void)
 
 void recent_note_miss(size_t length)
 {
+    if (length == 0) {
+        return;
+    }
     if (recent.lost == 0 ||
         os_milliseconds() - recent.since > RETURN_TOO_SOON) {
         recent.lost = 0;
@@ -71,7 +71,7 @@ void recent_expire(struct victims *victims)
     uint64_t now = recent.count > 0 ? os_milliseconds() : 0;
     while (recent.count > 0 &&
            now - recent.kept[0].since > option_get(OPTION_DECAY)) {
-        recent.earned -= min_size(recent.earned, recent.kept[0].mapping.length);
+        recent.earned -= min_size(recent.earned, recent.kept[0].length);
         add_victim(victims, take_at(0));
     }
 }
@@ -87,7 +87,7 @@ void recent_expire_all(struct victims *victims)
 static struct mapping merge_neighbours(struct mapping mapping)
 {
     for (size_t i = recent.count; i-- > 0;) {
-        struct mapping other = recent.kept[i].mapping;
+        struct mapping other = recent.kept[i];
         if (other.start + other.length == mapping.start) {
             mapping.start = other.start;
         } else if (mapping.start + mapping.length != other.start) {
@@ -96,6 +96,24 @@ static struct mapping merge_neighbours(struct mapping mapping)
         mapping.length += take_at(i).length;
     }
     return mapping;
+}
+
+static bool may_stay(size_t length, size_t most)
+{
+    return recent.count < RECENT_MAPPINGS && recent.bytes <= most &&
+           length <= most - recent.bytes;
+}
+
+/* The caller has made room. */
+static void insert(struct mapping mapping)
+{
+    size_t at = recent.count;
+    for (; at > 0 && recent.kept[at - 1].since > mapping.since; at--) {
+        recent.kept[at] = recent.kept[at - 1];
+    }
+    recent.kept[at] = mapping;
+    set_kept_count(recent.count + 1);
+    recent.bytes += mapping.length;
 }
 
 void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
@@ -108,15 +126,22 @@ void recent_keep(struct mapping mapping, size_t most, struct victims *victims)
         add_victim(victims, mapping);
         return;
     }
-    while (recent.count == RECENT_MAPPINGS ||
-           recent.bytes + mapping.length > most) {
-        note_lost(recent.kept[0].mapping.length);
+    while (!may_stay(mapping.length, most)) {
+        note_lost(recent.kept[0].length);
         add_victim(victims, take_at(0));
     }
-    recent.kept[recent.count].mapping = mapping;
-    recent.kept[recent.count].since = os_milliseconds();
-    set_kept_count(recent.count + 1);
-    recent.bytes += mapping.length;
+    mapping.since = os_milliseconds();
+    insert(mapping);
+}
+
+void recent_put_back(struct mapping mapping, size_t most,
+                     struct victims *victims)
+{
+    if (may_stay(mapping.length, most)) {
+        insert(mapping);
+    } else {
+        add_victim(victims, mapping);
+    }
 }
 
 /* What is left when a mapping of `kept` bytes serves `length`; one that is too
@@ -129,9 +154,10 @@ static size_t remainder_of(size_t kept, size_t length)
 /* Leaves the end of entry `at` where it is. */
 static struct mapping take_start(size_t at, size_t length)
 {
-    struct mapping mapping = {recent.kept[at].mapping.start, length};
-    recent.kept[at].mapping.start += length;
-    recent.kept[at].mapping.length -= length;
+    struct mapping mapping = recent.kept[at];
+    mapping.length = length;
+    recent.kept[at].start += length;
+    recent.kept[at].length -= length;
     recent.bytes -= length;
     return mapping;
 }
@@ -141,7 +167,7 @@ struct mapping recent_take(size_t length)
     size_t best = RECENT_MAPPINGS;
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < recent.count; i++) {
-        size_t remainder = remainder_of(recent.kept[i].mapping.length, length);
+        size_t remainder = remainder_of(recent.kept[i].length, length);
         if (remainder < least) {
             best = i;
             least = remainder;
@@ -150,14 +176,14 @@ struct mapping recent_take(size_t length)
     if (best == RECENT_MAPPINGS) {
         return (struct mapping){0};
     }
-    return recent.kept[best].mapping.length > length ? take_start(best, length)
-                                                     : take_at(best);
+    return recent.kept[best].length > length ? take_start(best, length)
+                                             : take_at(best);
 }
 
 bool recent_take_behind(const char *start, size_t length)
 {
     for (size_t i = 0; i < recent.count; i++) {
-        struct mapping kept = recent.kept[i].mapping;
+        struct mapping kept = recent.kept[i];
         if (kept.start == start && kept.length >= length) {
             if (kept.length > length) {
                 take_start(i, length);
@@ -189,7 +215,7 @@ const struct description recent_description[] = {
     DESCRIBE_PART("recent.kept", __typeof(recent), kept),
     DESCRIBE_NUMBER("RECENT", RECENT_MAPPINGS),
     DESCRIBE_NUMBER("kept.size", sizeof recent.kept[0]),
-    DESCRIBE_PART("kept.start", __typeof(recent.kept[0]), mapping.start),
-    DESCRIBE_PART("kept.length", __typeof(recent.kept[0]), mapping.length),
+    DESCRIBE_PART("kept.start", struct mapping, start),
+    DESCRIBE_PART("kept.length", struct mapping, length),
     {.name = ""},
 };

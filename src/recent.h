@@ -8,20 +8,21 @@
  *   1. at most RECENT_MAPPINGS of them; in all no more bytes than
  *      `mapped_cache`, and no more than mappings once had live beyond what
  *      they have now, and half of it; without a helper, who comes by later, no
- *      more than has been missed (see 6);
+ *      more than a RECENT_LIVE_SHARE of those and what has been missed (see 6);
  *   2. none for longer than `decay`, seen from the next call that maps or
  *      unmaps, or from the next purge;
  *   3. a request takes the smallest that holds it, and leaves the rest of it;
  *      if none does, the largest, to be grown by mremap: its pages are there
- *      already;
+ *      already; if that is refused, as two side by side may be two to the
+ *      kernel, it is put back;
  *   4. mappings that lie side by side become one, and one that grows takes
  *      what is kept right behind it;
  *   5. what has to go goes oldest first;
- *   6. at first RECENT_ALONE bytes may be kept without a helper. A request that
- *      has to be mapped, and would not, had what went within RETURN_TOO_SOON
- *      been kept, allows so much more, a quarter of it, and as much again as
- *      was allowed so. What is kept, and not used for a `decay`, allows so much
- *      less.
+ *   6. at first RECENT_ALONE bytes may be kept without a helper. A request, or
+ *      the growth of a block, that has to be mapped, and would not, had what
+ *      went within RETURN_TOO_SOON been kept, allows so much more, a quarter of
+ *      it, and as much again as was allowed so. What is kept, and not used for
+ *      a `decay`, allows so much less.
  *
  * There is no ratchet: what is kept is bounded in bytes and time, whatever the
  * sizes were.
@@ -38,7 +39,8 @@
 
 struct mapping {
     char *start;
-    size_t length; /* whole pages; 0: none */
+    size_t length;  /* whole pages; 0: none */
+    uint64_t since; /* when it was freed, in milliseconds: recent_keep knows */
 };
 
 /* Mappings that must go. */
@@ -54,6 +56,11 @@ void recent_keep(struct mapping mapping, size_t most, struct victims *victims);
 /* Takes a mapping out for a request of `length` bytes, contents undefined;
  * it may have to be grown. */
 struct mapping recent_take(size_t length);
+
+/* Puts back what was taken out and could not be grown, as old as it was; it
+ * does not count as lost if it has to go. */
+void recent_put_back(struct mapping mapping, size_t most,
+                     struct victims *victims);
 
 /* Takes `length` bytes that begin at `start`, if they are all kept: else false,
  * and nothing has happened. */

@@ -70,7 +70,8 @@ struct mapping walled_close(const struct walled *walled)
     if (!os_decommit(first, (size_t)(end - first))) {
         os_purge(first, (size_t)(end - first));
     }
-    return (struct mapping){first - page, (size_t)(end - first) + 2 * page};
+    return (struct mapping){.start = first - page,
+                            .length = (size_t)(end - first) + 2 * page};
 }
 
 static void push_out(struct mapping *place, struct victims *victims)

@@ -14,6 +14,7 @@
 #include "child.h"
 #include "faulty_syscall.h"
 #include "lock.h"
+#include "recent.h"
 #include "options.h"
 #include "os.h"
 #include "rng.h"
@@ -638,15 +639,74 @@ static void a_freed_mapping_grows(void **state)
     assert_int_equal(usable(chunk), 151 * page - CHUNK_HEADER_SIZE);
     assert_true(is_filled(chunk, 0, 101 * page - CHUNK_HEADER_SIZE, 5));
     totals_must_be(1, 151 * page);
-    /* When it cannot grow, it is not kept, and a new one serves. */
+    discard(chunk);
+}
+
+/* A new one serves, and the other one stays for whom it is large enough. */
+static void a_freed_mapping_that_cannot_grow_stays(void **state)
+{
+    bool is_zero = true;
+    (void)state;
+    option_set(OPTION_MAPPED_CACHE, DEFAULT_MAPPED_CACHE);
+    struct chunk *chunk = allocate(16, 100 * page);
     discard(chunk);
     faulty_use(&no_remap);
-    chunk = allocate(16, 200 * page);
+    struct chunk *larger = allocate(16, 200 * page);
     assert_int_equal(faulty_calls_refused(), 1);
-    assert_true(is_filled(chunk, 0, usable(chunk), 0));
+    assert_true(is_filled(larger, 0, usable(larger), 0));
+    faulty_use(NULL);
+    struct chunk *again = mapped_allocate(16, 90 * page, &is_zero);
+    assert_ptr_equal(again, chunk);
+    assert_false(is_zero);
+    discard(again);
+    discard(larger);
+}
+
+/* But not where it stands in the way of the new one. */
+static void what_cannot_grow_goes_when_memory_is_short(void **state)
+{
+    const struct faulty_plan once = {
+        .kinds = FAULTY_MREMAP | FAULTY_MMAP, .first = 1, .how_many = 2};
+    const struct faulty_plan ever = {.kinds = FAULTY_MREMAP | FAULTY_MMAP,
+                                     .first = 1,
+                                     .how_many = FAULTY_FOR_EVER};
+    (void)state;
+    option_set(OPTION_MAPPED_CACHE, DEFAULT_MAPPED_CACHE);
+    discard(allocate(16, 100 * page));
+    faulty_use(&once);
+    struct chunk *larger = allocate(16, 200 * page);
+    assert_non_null(larger);
+    assert_int_equal(faulty_calls_refused(), 2);
     faulty_use(NULL);
     assert_false(mapped_trim());
+    totals_must_be(1, 201 * page);
+    discard(larger);
+    faulty_use(&ever);
+    assert_null(allocate(16, 300 * page));
+    assert_int_equal(faulty_calls_refused(), 3);
+    faulty_use(NULL);
+    assert_false(mapped_trim());
+    totals_must_be(0, 0);
+}
+
+/* This test has no helper, so the first 16 MiB go at once; a vector that grows
+ * to as many again has missed them. */
+static void what_realloc_has_to_map_is_missed_too(void **state)
+{
+    bool is_zero = true;
+    const size_t size = 16 << 20;
+    (void)state;
+    recent_forget();
+    option_set(OPTION_MAPPED_CACHE, DEFAULT_MAPPED_CACHE);
+    discard(allocate(16, size));
+    assert_false(mapped_trim());
+    struct chunk *chunk = allocate(16, page);
+    assert_int_equal(mapped_resize(&chunk, size), MAPPED_OK);
     discard(chunk);
+    struct chunk *again = mapped_allocate(16, size, &is_zero);
+    assert_ptr_equal(again, chunk);
+    assert_false(is_zero);
+    discard(again);
 }
 
 /* Those that must go are unmapped, or kept in the table if they cannot be. */
@@ -759,6 +819,9 @@ int main(void)
         mapped_test(a_refused_mapping_changes_nothing),
         mapped_test(freed_mappings_are_used_again),
         mapped_test(a_freed_mapping_grows),
+        mapped_test(a_freed_mapping_that_cannot_grow_stays),
+        mapped_test(what_cannot_grow_goes_when_memory_is_short),
+        mapped_test(what_realloc_has_to_map_is_missed_too),
         mapped_test(trimming_without_unmapping),
     };
     option_set(OPTION_MAPPED_CACHE, 0);

@@ -46,7 +46,8 @@ static char *place(unsigned number)
 static void keep(unsigned number, size_t length)
 {
     victims.count = 0;
-    recent_keep((struct mapping){place(number), length}, most, &victims);
+    recent_keep((struct mapping){.start = place(number), .length = length},
+                most, &victims);
 }
 
 static void must_go(unsigned from, unsigned to)
@@ -115,7 +116,8 @@ static void neighbours_become_one(void **state)
         victims.count = 0;
         for (int i = 0; i < 3; i++) {
             size_t at = (size_t)orders[order][i] * MIB;
-            recent_keep((struct mapping){place(0) + at, MIB}, most, &victims);
+            recent_keep((struct mapping){.start = place(0) + at, .length = MIB},
+                        most, &victims);
         }
         must_go(0, 0);
         struct mapping mapping = recent_take(3 * MIB);
@@ -217,6 +219,41 @@ static void all_expire_when_asked_to(void **state)
     must_go(0, 0); /* their bytes are not counted any more */
 }
 
+/* What was taken, and is put back, is as old as it was. */
+static void what_is_put_back_expires_as_before(void **state)
+{
+    (void)state;
+    keep(0, MIB);
+    now += DEFAULT_DECAY - 10;
+    keep(1, 2 * MIB);
+    struct mapping mapping = recent_take(MIB);
+    assert_ptr_equal(mapping.start, place(0));
+    now += 11;
+    victims.count = 0;
+    recent_put_back(mapping, most, &victims);
+    must_go(0, 0);
+    recent_expire(&victims);
+    must_go(0, 1);
+    must_get(2 * MIB, 1);
+}
+
+static void what_has_no_room_is_not_put_back(void **state)
+{
+    (void)state;
+    keep(0, MIB);
+    struct mapping mapping = recent_take(MIB);
+    keep(1, 4 * MIB);
+    victims.count = 0;
+    recent_put_back(mapping, 5 * MIB - 1, &victims);
+    must_go(0, 1);
+    for (unsigned i = 2; i <= RECENT_MAPPINGS; i++) {
+        keep(i, 4096);
+    }
+    recent_put_back(mapping, most, &victims);
+    must_go(0, 1);
+    must_get(4 * MIB, 1);
+}
+
 /* ---- without a helper -----------------------------------------------------
  */
 
@@ -232,6 +269,9 @@ static void what_is_missed_soon_is_allowed(void **state)
     must_go(0, 1);
     now += RETURN_TOO_SOON;
     recent_note_miss(12 * MIB);
+    assert_int_equal(recent_allowance(), RECENT_ALONE + 15 * MIB);
+    /* What was found was not missed. */
+    recent_note_miss(0);
     assert_int_equal(recent_allowance(), RECENT_ALONE + 15 * MIB);
     /* No more than was lost; but what was allowed before was too little. */
     recent_note_miss(12 * MIB);
@@ -332,7 +372,8 @@ static struct mapping random_mapping(struct rng *rng)
     while (count < length && !is_kept[first + count]) {
         count++;
     }
-    return (struct mapping){place(0) + first * PAGE, count * PAGE};
+    return (struct mapping){.start = place(0) + first * PAGE,
+                            .length = count * PAGE};
 }
 
 static void random_steps_lose_nothing(void **state)
@@ -370,6 +411,8 @@ int main(void)
         recent_test(too_large_a_mapping_is_not_kept),
         recent_test(the_old_expire),
         recent_test(all_expire_when_asked_to),
+        recent_test(what_is_put_back_expires_as_before),
+        recent_test(what_has_no_room_is_not_put_back),
         recent_test(what_is_missed_soon_is_allowed),
         recent_test(what_is_missed_late_is_not),
         recent_test(what_had_to_go_for_others_is_missed_too),
