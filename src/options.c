@@ -37,7 +37,7 @@ static const struct option_name {
     [OPTION_MEMORY_LIMIT] = {"memory_limit", "", PTRDIFF_MAX},
     [OPTION_HELPER] = {"helper", "", 1},
     [OPTION_GUARD] = {"guard", "", UINT32_MAX},
-    [OPTION_HARDENED] = {"hardened", "", 1},
+    [OPTION_HARDENED] = {"hardened", "MALLOC_CHECK_", 1},
     [OPTION_KINDS] = {"kinds", "", 1},
     [OPTION_PROFILE] = {"profile", "", (size_t)1 << 40},
     [OPTION_PERTURB] = {"perturb", "MALLOC_PERTURB_", 255},
@@ -91,7 +91,8 @@ enum option option_of_variable(const char *entry, const char **value)
 bool option_is_glibcs(enum option option)
 {
     return option == OPTION_TCACHE_MAX ||
-           option_names[option].variable[0] != '\0';
+           (option != OPTION_HARDENED &&
+            option_names[option].variable[0] != '\0');
 }
 
 size_t option_most(enum option option)
@@ -222,9 +223,15 @@ static bool parse_value(struct option_place place, enum option option,
 {
     bool is_glibcs = place.origin == ORIGIN_GLIBC_VARIABLE ||
                      place.origin == ORIGIN_GLIBC_TUNABLES;
-    return (is_glibcs ? parse_for_glibc(value, number)
-                      : parse_number(value, number)) &&
-           *number <= option_names[option].most;
+    if (!is_glibcs) {
+        return parse_number(value, number) &&
+               *number <= option_names[option].most;
+    }
+    bool is_number = parse_for_glibc(value, number);
+    if (option == OPTION_HARDENED) {
+        *number = *number != 0; /* 1 to 3 were three ways to say it */
+    }
+    return is_number && *number <= option_names[option].most;
 }
 
 void option_set_from(struct option_place place, enum option option,

@@ -244,7 +244,7 @@ static void read_glibc_variable(const char *entry)
 /* Those of glibc's malloc, in any version, that say nothing to ptm. */
 static bool is_moot(struct span key)
 {
-    static const char keys[][24] = {"arena_test", "check", "hugetlb", "mxfast",
+    static const char keys[][24] = {"arena_test", "hugetlb", "mxfast",
                                     "tcache_unsorted_limit"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (span_is(key, keys[i])) {
@@ -276,6 +276,8 @@ static void read_tunable(struct span tunable)
         option_set_from(place, option, value);
     } else if (span_is(key, "tcache_count")) {
         read_tcache_count(place, value);
+    } else if (span_is(key, "check")) {
+        option_set_from(place, OPTION_HARDENED, value);
     } else if (!is_moot(key)) {
         option_warn_unknown(place, key);
     }

@@ -286,6 +286,37 @@ static void what_is_negative_has_no_limit_to_glibc(void **state)
     assert_int_equal(option_get(OPTION_MMAP_THRESHOLD), SIZE_MAX);
 }
 
+static void what_glibc_calls_checks_is_hardened_mode(void **state)
+{
+    static const struct {
+        char variable[40];
+        unsigned hardened;
+    } cases[] = {
+        {"MALLOC_CHECK_=0", 0},
+        {"MALLOC_CHECK_=1", 1},
+        {"MALLOC_CHECK_=3", 1},
+        {"GLIBC_TUNABLES=glibc.malloc.check=0", 0},
+        {"GLIBC_TUNABLES=glibc.malloc.check=3", 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char variable[40];
+        strcpy(variable, cases[i].variable);
+        assert_true(read_environment((char *[]){variable, NULL}));
+        assert_string_equal(words, "");
+        assert_int_equal(option_get(OPTION_HARDENED), cases[i].hardened);
+    }
+    assert_true(read_environment(
+        (char *[]){"MALLOC_CHECK_=3", "PTM_OPTIONS=hardened=0", NULL}));
+    assert_int_equal(option_get(OPTION_HARDENED), 0);
+    assert_true(read_environment((char *[]){
+        "MALLOC_CHECK_=x", "GLIBC_TUNABLES=glibc.malloc.hardened=1", NULL}));
+    assert_string_equal(words,
+                        "ptm: MALLOC_CHECK_: bad value 'x' for 'hardened'\n"
+                        "ptm: GLIBC_TUNABLES: unknown option 'hardened'\n");
+    assert_int_equal(option_get(OPTION_HARDENED), 0);
+}
+
 static void tunables_are_read_too(void **state)
 {
     (void)state;
@@ -573,6 +604,7 @@ int main(void)
         cmocka_unit_test(glibc_variables_are_read_too),
         cmocka_unit_test(bad_values_for_glibc_are_named),
         cmocka_unit_test(what_is_negative_has_no_limit_to_glibc),
+        cmocka_unit_test(what_glibc_calls_checks_is_hardened_mode),
         cmocka_unit_test(tunables_are_read_too),
         cmocka_unit_test(tunables_that_are_wrong_are_named),
         cmocka_unit_test(the_file_is_read),
