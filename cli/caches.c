@@ -349,7 +349,7 @@ bool read_arenas(struct work *work)
     return true;
 }
 
-/* Hardened mode: a ring of freed blocks for each arena. */
+/* Hardened mode: a ring of freed blocks for each arena, and each thread. */
 static void read_quarantine(struct work *work, uint64_t at)
 {
     const struct layout *layout = work->layout;
@@ -377,10 +377,12 @@ void read_quarantines(struct work *work)
         !layout_has(layout->quarantine_first) ||
         !layout_has(layout->quarantine_count) ||
         !layout_has(layout->quarantine_blocks) ||
+        !layout_has(layout->quarantines_count) ||
         layout->quarantine_size > 1 << 24 || layout->quarantine_most == 0 ||
-        layout->quarantine_most > 1 << 20)
+        layout->quarantine_most > 1 << 20 ||
+        layout->quarantines_count > 1 << 20)
         return;
-    for (uint64_t i = 1; i < layout->arena_count; i++) {
+    for (uint64_t i = 1; i < layout->quarantines_count; i++) {
         uint64_t at = word_at(work, layout->quarantines + i * sizeof at);
 
         if (at != 0 && memory_region(work->memory, at) != NULL)

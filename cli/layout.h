@@ -116,6 +116,7 @@
     name(guard_mem, "guard_slot.mem") \
     name(guard_live, "GUARD_LIVE") \
     name(quarantines, "quarantines") \
+    name(quarantines_count, "QUARANTINES") \
     name(quarantine_size, "quarantine.size") \
     name(quarantine_first, "quarantine.first") \
     name(quarantine_count, "quarantine.count") \

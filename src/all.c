@@ -46,6 +46,7 @@
 
 /* floor 5: caches */
 #include "tcache.c"
+#include "quarantine.c"
 
 /* floor 6: verbs */
 #include "harden.c"

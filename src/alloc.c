@@ -14,6 +14,7 @@
 #include "os.h"
 #include "owner.h"
 #include "purge.h"
+#include "quarantine.h"
 #include "sweep.h"
 #include "tcache.h"
 #include "zero.h"
@@ -155,7 +156,7 @@ static void *take_from(struct arena *arena, const struct request *request)
     if (request->alignment > MALLOC_ALIGNMENT) {
         return take_aligned(arena, request);
     }
-    if (harden_is_on() && harden_has_stock(request->chunk_size)) {
+    if (harden_is_on() && quarantine_stocks(request->chunk_size)) {
         return harden_take(arena, request->chunk_size);
     }
     return request->is_cached && tcache_serves(arena)
@@ -247,6 +248,7 @@ static void settle_growth(void)
 static void release_what_waits(void)
 {
     tcache_flush();
+    harden_release_own();
     purge_for_memory(0);
     for (unsigned number = 1; number <= arenas_count(); number++) {
         harden_release(arena_numbered(number));
@@ -312,19 +314,11 @@ static void *allocate_and_perturb(size_t alignment, size_t size)
     return mem;
 }
 
-/* In hardened mode: a small block that the thread's own arena has, if its lock
- * can be had. */
 static void *find_hardened(size_t size)
 {
-    size_t chunk_size = request_to_chunk_size(harden_request(size));
-    struct arena *arena = harden_has_stock(chunk_size) ? arena_get() : NULL;
-    if (arena == NULL) {
-        return NULL;
-    }
-    void *mem = harden_take(arena, chunk_size);
-    arena_release(arena);
+    purge_tick();
+    void *mem = harden_find(size);
     if (likely(mem != NULL)) {
-        harden_mark(mem2chunk(mem), size);
         perturb_fresh(mem, size);
     }
     return mem;
@@ -474,30 +468,6 @@ static void free_in_arena(struct arena *arena, void *mem)
     purge_tick();
 }
 
-/* In hardened mode: a block of an arena whose lock is free. False is no
- * verdict, and nothing has happened. */
-static bool free_hardened(void *mem)
-{
-    struct arena *arena = arena_of(mem);
-    if (arena == NULL || (uintptr_t)mem % MALLOC_ALIGNMENT != 0 ||
-        arena->is_private || block_run_class(mem) != 0 ||
-        !lock_try(&arena->lock)) {
-        return false;
-    }
-    struct chunk *chunk = mem2chunk(mem);
-    chunk_verify(arena, chunk, where_free);
-    harden_size_of_mallocs(arena, chunk, where_free);
-    bool has_more = harden_free(arena, chunk);
-    if (has_more) {
-        sweep_excess(arena);
-    }
-    arena_release(arena);
-    if (has_more) {
-        purge_tick();
-    }
-    return true;
-}
-
 /* Whether blocks like this are cached now. */
 static bool is_cached_kind(const void *mem)
 {
@@ -552,7 +522,8 @@ static void free_elsewhere(void *mem)
 
 void alloc_free_beyond_cache(void *mem)
 {
-    if (harden_is_on() ? free_hardened(mem) : tcache_free_remote_slowly(mem)) {
+    if (harden_is_on() ? harden_free_first(mem)
+                       : tcache_free_remote_slowly(mem)) {
         return;
     }
     if (unlikely(arenas_thread_is_new())) {

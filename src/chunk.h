@@ -151,10 +151,28 @@ static inline bool chunk_is_cached(const struct chunk *chunk)
            (chunk_seal_for(chunk, chunk_low(chunk)) ^ seal_keys.cached);
 }
 
+/* The same of one that was in use, and is not F. What its seal covers need not
+ * be looked at besides. */
+static inline bool chunk_was_cached(const struct chunk *chunk)
+{
+    uint32_t seal = chunk_seal_in_use(chunk, chunk_low(chunk));
+    return !PTM_SEALED || chunk_seal(chunk) == (seal ^ seal_keys.cached);
+}
+
 /* From IN USE to CACHED, or back. */
 static inline void chunk_flip_cached(struct chunk *chunk)
 {
     chunk_store_seal(chunk, chunk_seal(chunk) ^ seal_keys.cached);
+}
+
+/* From IN USE, with this seal, to CACHED, for one of several threads that try
+ * at once. False: it is not IN USE, or not any more. */
+static inline bool chunk_claim(struct chunk *chunk, uint32_t seal)
+{
+    return !PTM_SEALED ||
+           __atomic_compare_exchange_n(&chunk->size_half[1], &seal,
+                                       seal ^ seal_keys.cached, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* True for flags that a chunk of an arena with these arena flags may have. */

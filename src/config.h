@@ -201,12 +201,22 @@ enum {
     PROFILE_BUCKETS = 1 << 15,
     PROFILE_STEPS = 100,
 
-    /* Hardened mode: what an arena keeps in quarantine, and among how many of
-     * the oldest the next to leave is chosen. The word that canaries are drawn
-     * with is no chunk's. */
+    /* Hardened mode: what a thread, or an arena, keeps in quarantine, and among
+     * how many of the oldest the next to leave is chosen. The word that
+     * canaries are drawn with is no chunk's. */
     QUARANTINE_BLOCKS = 1024,
     QUARANTINE_BYTES = 256 << 10,
     QUARANTINE_CHOICE = 64,
+
+    /* When a thread's is full and a block of it goes back to the heap, others
+     * do as well, up to so many, or this share of the bytes. */
+    QUARANTINE_LEAVING = 16,
+    QUARANTINE_LEAVING_SHARE = 8,
+
+    /* Once those of all threads could hold so much, further ones have less. */
+    QUARANTINES_BYTES = 32 << 20,
+    QUARANTINE_BYTES_MIN = 32 << 10,
+
     HARDEN_TWEAK = 0,
 
     /* More bytes than these are compared faster by the C library. */

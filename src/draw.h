@@ -19,8 +19,7 @@ extern PTM_TLS uint64_t draw_state;
 
 uint64_t draw_first_state(void);
 
-/* Below `bound`, which is not 0. */
-static inline uint32_t draw_below(uint32_t bound)
+static inline uint64_t draw_word(void)
 {
     uint64_t state = draw_state;
     if (unlikely(state == 0)) {
@@ -30,7 +29,13 @@ static inline uint32_t draw_below(uint32_t bound)
     state ^= state << 25;
     state ^= state >> 27;
     draw_state = state;
-    uint32_t number = (uint32_t)(state * 0x2545f4914f6cdd1du >> 32);
+    return state * 0x2545f4914f6cdd1du;
+}
+
+/* Below `bound`, which is not 0. */
+static inline uint32_t draw_below(uint32_t bound)
+{
+    uint32_t number = (uint32_t)(draw_word() >> 32);
     return (uint32_t)((uint64_t)number * bound >> 32);
 }
 

@@ -3,23 +3,20 @@
 #include <string.h>
 
 #include "arenas.h"
-#include "draw.h"
 #include "fatal.h"
-#include "os.h"
+#include "guard.h"
 #include "owner.h"
+#include "quarantine.h"
+#include "sweep.h"
 
-struct quarantine {
-    size_t bytes;
-    size_t first; /* the oldest, counted without end */
-    size_t count;
-    void *mems[QUARANTINE_BLOCKS];
-    /* The stock: by class, which is the size in units of 16. */
-    uint8_t stocked[SMALL_CLASSES];
-    void *stock[SMALL_CLASSES][STOCK_SLOTS];
+enum {
+    QUARANTINES = ARENAS_MAX + 1 + CACHES_LISTED,
 };
 
-/* By the number of the arena, whose lock guards it. */
-PTM_SPARSE static struct quarantine *quarantines[ARENAS_MAX + 1];
+/* By the number of the arena, whose lock guards it. Behind those, the threads',
+ * for readers outside of the process: nobody here follows these pointers. A
+ * thread takes a place that is empty, and empties it when it ends. */
+PTM_SPARSE static struct quarantine *quarantines[QUARANTINES];
 
 bool kinds_are_told;
 
@@ -216,6 +213,26 @@ void harden_die_of_kind(const void *mem, size_t size, enum block_kind kind,
     });
 }
 
+/* Whether this is a block of malloc's with a sound canary. False is no verdict:
+ * there may be none. */
+static bool has_usual_canary(const struct chunk *chunk, size_t usable)
+{
+    struct canary canary = canary_of(chunk);
+    const canary_word *last =
+        (const canary_word *)((uintptr_t)chunk2mem(chunk) + usable) - 1;
+    uint64_t slack = *last >> 56 ^ canary.hide;
+    if (slack - 1 >= 2 * sizeof *last) {
+        return false;
+    }
+    /* The last byte of all is the tail. */
+    uint64_t difference = ((*last ^ canary.fill) & upper_bytes(slack)) << 8;
+    if (slack > sizeof *last) {
+        difference |=
+            (last[-1] ^ canary.fill) & upper_bytes(slack - sizeof *last);
+    }
+    return difference == 0;
+}
+
 size_t harden_size_of_mallocs(const struct arena *arena,
                               const struct chunk *chunk, const char *where)
 {
@@ -244,150 +261,73 @@ void harden_change_kind(const struct arena *arena, struct chunk *chunk,
     write_canary(chunk, tail);
 }
 
-/* ---- the stock ------------------------------------------------------------
+/* ---- an arena's quarantine ----------------------------------------------
  */
 
 static struct quarantine *quarantine_of(const struct arena *arena)
 {
     struct quarantine **place = &quarantines[arena->number];
     if (*place == NULL) {
-        *place =
-            os_map_fenced(round_up(sizeof(struct quarantine), os_page_size()));
+        *place = quarantine_make(arena);
     }
     return *place;
 }
 
-/* A block of the stock is believed as little as any other. */
-static void *hand_out(struct arena *arena, void *mem)
+/* Without a quarantine there is no stock either. */
+static void *take_unstocked(struct arena *arena, size_t size)
 {
-    struct chunk *chunk = mem2chunk(mem);
-    chunk_verify_cached(arena, chunk);
-    chunk_flip_cached(chunk);
+    void *mem;
+    if (arena_take(arena, class_serving(size), &mem, 1) == 0) {
+        return NULL;
+    }
+    chunk_flip_cached(mem2chunk(mem));
     return mem;
-}
-
-static void *take_any(struct arena *arena, struct quarantine *quarantine,
-                      size_t size_class)
-{
-    void **mems = quarantine->stock[size_class];
-    unsigned pick = draw_below(quarantine->stocked[size_class]);
-    void *mem = mems[pick];
-    mems[pick] = mems[--quarantine->stocked[size_class]];
-    return hand_out(arena, mem);
 }
 
 void *harden_take(struct arena *arena, size_t size)
 {
     struct quarantine *quarantine = quarantine_of(arena);
-    unsigned size_class = class_serving(size);
+    ptm_assert(quarantine_stocks(size));
     void *mem = NULL;
-    ptm_assert(harden_has_stock(size));
-    arena->zero_from = NULL;
     if (unlikely(quarantine == NULL)) {
-        return arena_take(arena, size_class, &mem, 1) > 0 ? hand_out(arena, mem)
-                                                          : NULL;
-    }
-    if (quarantine->stocked[size_class] == 0) {
-        size_t wanted = max_size(STOCK_BYTES / size, STOCK_LEAST);
-        quarantine->stocked[size_class] = (uint8_t)arena_take(
-            arena, size_class, quarantine->stock[size_class],
-            min_size(wanted, STOCK_SLOTS));
-        arena->zero_from = NULL;
-    }
-    return quarantine->stocked[size_class] > 0
-               ? take_any(arena, quarantine, size_class)
-               : NULL;
-}
-
-/* Where there is no room in the stock, a block goes back to the heap. */
-static bool stock_up(struct arena *arena, struct quarantine *quarantine,
-                     struct chunk *chunk)
-{
-    size_t size = chunk_size(chunk);
-    unsigned size_class =
-        harden_has_stock(size) ? class_serving(size) : 0; /* never stocked */
-    uint8_t *stocked = &quarantine->stocked[size_class];
-    if (size_class == 0 || *stocked == STOCK_SLOTS) {
-        arena_free_cached(arena, chunk2mem(chunk));
-        return false;
-    }
-    quarantine->stock[size_class][(*stocked)++] = chunk2mem(chunk);
-    return true;
-}
-
-static void release_stock(struct arena *arena, struct quarantine *quarantine)
-{
-    for (unsigned i = 0; i < SMALL_CLASSES; i++) {
-        while (quarantine->stocked[i] > 0) {
-            arena_free_cached(arena,
-                              quarantine->stock[i][--quarantine->stocked[i]]);
+        mem = take_unstocked(arena, size);
+    } else {
+        mem = quarantine_take(quarantine, size);
+        if (mem == NULL && quarantine_refill(arena, quarantine, size) > 0) {
+            mem = quarantine_take(quarantine, size);
         }
     }
+    arena->zero_from = NULL;
+    return mem;
 }
 
-/* ---- quarantine ---------------------------------------------------------- */
-
-static void **place_in(struct quarantine *quarantine, size_t number)
+/* Of several that free a block at the same moment one gets it. */
+static void claim_block(const struct arena *arena, struct chunk *chunk)
 {
-    return &quarantine->mems[number % QUARANTINE_BLOCKS];
-}
-
-/* Blocks are three whole words, or more. Of many, each is like the one
- * before. */
-static bool holds_zero(const void *mem, size_t bytes)
-{
-    const uint64_t *at = mem;
-    uint64_t any = at[0];
-    if (bytes > HARDEN_FEW_BYTES) {
-        return any == 0 && memcmp(at, at + 1, bytes - sizeof *at) == 0;
+    while (unlikely(
+        !chunk_claim(chunk, chunk_seal_in_use(chunk, chunk_low(chunk))))) {
+        chunk_verify_word(arena, chunk, where_free);
     }
-    /* The number is odd: two at a time. */
-    for (size_t i = 1; i < bytes / sizeof *at; i += 2) {
-        any |= at[i] | at[i + 1];
-    }
-    return any == 0;
-}
-
-/* One of the oldest, at random: who frees and allocates in turn cannot tell
- * where his next block will be. */
-static struct chunk *let_one_go(struct arena *arena,
-                                struct quarantine *quarantine)
-{
-    size_t choice = min_size(quarantine->count, QUARANTINE_CHOICE);
-    size_t pick = draw_below((uint32_t)choice);
-    void **oldest = place_in(quarantine, quarantine->first);
-    void **chosen = place_in(quarantine, quarantine->first + pick);
-    struct chunk *chunk = mem2chunk(*chosen);
-    *chosen = *oldest;
-    quarantine->first++;
-    quarantine->count--;
-    chunk_verify_cached(arena, chunk);
-    size_t usable = usable_size_of(chunk_size(chunk));
-    quarantine->bytes -= usable;
-    if (unlikely(!holds_zero(chunk2mem(chunk), usable))) {
-        die_hardened(arena, chunk, "heap", "freed block written to");
-    }
-    return chunk;
 }
 
 bool harden_free(struct arena *arena, struct chunk *chunk)
 {
     bool any = false;
-    size_t usable = usable_size_of(chunk_size(chunk));
     struct quarantine *quarantine = quarantine_of(arena);
+    claim_block(arena, chunk);
+    size_t usable = usable_size_of(chunk_size(chunk));
     memset(chunk2mem(chunk), 0, usable);
-    if (quarantine == NULL || usable > QUARANTINE_BYTES / 4) {
-        _int_free(arena, chunk);
+    if (unlikely(quarantine == NULL) || !quarantine_takes(usable)) {
+        arena_free_cached(arena, chunk2mem(chunk));
         return true;
     }
-    chunk_flip_cached(chunk);
-    *place_in(quarantine, quarantine->first + quarantine->count) =
-        chunk2mem(chunk);
-    quarantine->count++;
-    quarantine->bytes += usable;
-    while (quarantine->count == QUARANTINE_BLOCKS ||
-           quarantine->bytes > QUARANTINE_BYTES) {
-        any |= !stock_up(arena, quarantine, let_one_go(arena, quarantine));
+    quarantine_add(quarantine, chunk2mem(chunk), usable);
+    while (quarantine_is_full(quarantine)) {
+        struct chunk *oldest = quarantine_let_one_go(quarantine);
+        if (!quarantine_stock_up(quarantine, oldest)) {
+            quarantine_free(arena, quarantine, oldest);
+            any = true;
+        }
     }
     return any;
 }
@@ -398,17 +338,288 @@ void harden_release(struct arena *arena)
         return;
     }
     struct quarantine *quarantine = quarantines[arena->number];
-    while (quarantine != NULL && quarantine->count > 0) {
-        arena_free_cached(arena, chunk2mem(let_one_go(arena, quarantine)));
-    }
     if (quarantine != NULL) {
-        release_stock(arena, quarantine);
+        quarantine_empty(arena, quarantine);
     }
     arena_release(arena);
 }
 
+/* ---- a thread's quarantine ----------------------------------------------- */
+
+static PTM_TLS struct {
+    struct quarantine *own; /* NULL: none yet, or none any more */
+    bool is_settled;        /* no other comes */
+} mine;
+
+/* What those of all threads may hold, in bytes. A hint: relaxed. */
+static ptrdiff_t all_hold;
+
+static size_t share_of_all(void)
+{
+    ptrdiff_t all =
+        __atomic_add_fetch(&all_hold, QUARANTINE_BYTES, __ATOMIC_RELAXED);
+    return all <= QUARANTINES_BYTES ? QUARANTINE_BYTES : QUARANTINE_BYTES_MIN;
+}
+
+static void list(struct quarantine *quarantine)
+{
+    for (size_t i = ARENAS_MAX + 1; i < QUARANTINES; i++) {
+        struct quarantine *none = NULL;
+        if (__atomic_load_n(&quarantines[i], __ATOMIC_RELAXED) == NULL &&
+            __atomic_compare_exchange_n(&quarantines[i], &none, quarantine,
+                                        false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) {
+            return;
+        }
+    }
+}
+
+static void unlist(const struct quarantine *quarantine)
+{
+    for (size_t i = ARENAS_MAX + 1; i < QUARANTINES; i++) {
+        if (__atomic_load_n(&quarantines[i], __ATOMIC_RELAXED) == quarantine) {
+            __atomic_store_n(&quarantines[i], NULL, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+}
+
+/* Only for a thread that has an arena: that one's end is noticed. */
+PTM_COLD static struct quarantine *make_own(void)
+{
+    const struct arena *arena = arenas_attached();
+    if (arena == NULL || mine.is_settled) {
+        return NULL;
+    }
+    mine.is_settled = true;
+    struct quarantine *own = quarantine_make(arena);
+    if (own != NULL) {
+        own->most = share_of_all();
+        list(own);
+        mine.own = own;
+    }
+    return own;
+}
+
+/* A signal's handler that has interrupted a change leaves it alone, and so does
+ * what it forks: the compiler must not move what is in between. */
+static void begin_use(struct quarantine *own)
+{
+    own->is_busy = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void end_use(struct quarantine *own)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    own->is_busy = false;
+}
+
+/* What is in it goes home. With an arena that was lost in a fork its blocks
+ * are. */
+static void empty_own(struct quarantine *own)
+{
+    struct arena *arena = arena_numbered(own->owner);
+    if (arena_acquire(arena)) {
+        quarantine_empty(arena, own);
+        sweep_excess(arena);
+        arena_release(arena);
+    } else {
+        own->count = own->bytes = 0;
+        memset(own->stocked, 0, sizeof own->stocked);
+    }
+}
+
+/* The thread has come to another arena: its quarantine goes with it. */
+static struct arena *follow_own(struct quarantine *own)
+{
+    struct arena *arena = arenas_attached();
+    if (unlikely(arena != NULL && arena->number != own->owner)) {
+        empty_own(own);
+        own->owner = arena->number;
+    }
+    return arena_numbered(own->owner);
+}
+
+PTM_NOINLINE static void *refill_and_take(struct quarantine *own, size_t size)
+{
+    struct arena *arena = follow_own(own);
+    if (!arena_acquire(arena)) {
+        return NULL;
+    }
+    unsigned got = quarantine_refill(arena, own, size);
+    arena_note_live(arena);
+    arena_release(arena);
+    guard_count(got);
+    return quarantine_take(own, size);
+}
+
+/* Of a block that is zero, and has two words of slack at most as a rule. */
+static void *marked(void *mem, size_t bytes)
+{
+    if (unlikely(mem == NULL)) {
+        return NULL;
+    }
+    struct chunk *chunk = mem2chunk(mem);
+    canary_word *last = end_of_chunk(chunk) - 1;
+    size_t slack = (uintptr_t)(last + 1) - (uintptr_t)mem - bytes;
+    if (unlikely(slack > sizeof *last)) {
+        harden_mark(chunk, bytes);
+    } else {
+        struct tail tail = {slack, KIND_MALLOC};
+        *last = last_word(canary_of(chunk), tail) & upper_bytes(slack);
+    }
+    return mem;
+}
+
+void *harden_find_stocked(size_t bytes)
+{
+    struct quarantine *own = mine.own;
+    if (unlikely(own == NULL) || unlikely(own->is_busy)) {
+        return NULL;
+    }
+    begin_use(own);
+    void *mem = quarantine_take(own, request_to_chunk_size(bytes + 1));
+    end_use(own);
+    return marked(mem, bytes);
+}
+
+void *harden_find(size_t bytes)
+{
+    size_t size = request_to_chunk_size(bytes + 1);
+    struct quarantine *own = mine.own != NULL ? mine.own : make_own();
+    if (own == NULL || own->is_busy || !quarantine_stocks(size)) {
+        return NULL;
+    }
+    begin_use(own);
+    void *mem = quarantine_take(own, size);
+    if (mem == NULL) {
+        mem = refill_and_take(own, size);
+    }
+    end_use(own);
+    return marked(mem, bytes);
+}
+
+/* This block has left the ring, and others do at the same time, so that the
+ * lock is taken once for several. */
+PTM_NOINLINE static void give_back(struct quarantine *own, struct chunk *chunk)
+{
+    struct arena *arena = arena_numbered(own->owner);
+    if (!arena_acquire(arena)) {
+        return;
+    }
+    size_t most = own->most - own->most / QUARANTINE_LEAVING_SHARE;
+    quarantine_free(arena, own, chunk);
+    for (int i = 1; i < QUARANTINE_LEAVING && own->bytes > most; i++) {
+        struct chunk *next = quarantine_let_one_go(own);
+        if (!quarantine_stock_up(own, next)) {
+            quarantine_free(arena, own, next);
+        }
+    }
+    sweep_excess(arena);
+    arena_release(arena);
+}
+
+/* The ring has too many or too large ones. */
+static void let_some_go(struct quarantine *own)
+{
+    while (quarantine_is_full(own)) {
+        struct chunk *oldest = quarantine_let_one_go(own);
+        if (unlikely(!quarantine_stock_up(own, oldest))) {
+            give_back(own, oldest);
+        }
+    }
+}
+
+/* Whether the header behind a chunk, whose own is sound, is that of a chunk in
+ * use, or CACHED, and knows that the one before is in use. False is no verdict:
+ * it may be changing. */
+static bool has_sound_neighbour(const struct heap *heap,
+                                const struct chunk *chunk, size_t size)
+{
+    const struct chunk *next = chunk_at(chunk, size);
+    if (unlikely(next == heap_end(heap))) {
+        return false;
+    }
+    uint32_t low = chunk_low(next);
+    uint32_t difference = chunk_seal(next) ^ chunk_seal_for(next, low);
+    return (difference == 0 || difference == seal_keys.cached) &&
+           (low & CHUNK_PREV_INUSE) != 0;
+}
+
+bool harden_free_own(void *mem)
+{
+    struct quarantine *own = mine.own;
+    struct heap *heap = heap_for_ptr(mem);
+    struct chunk *chunk = mem2chunk(mem);
+    if (unlikely(own == NULL) || unlikely(owner_of(mem) != own->owner) ||
+        unlikely(!heap_contains(heap, chunk)) ||
+        unlikely(heap_page_byte(heap, mem) != 0) || unlikely(own->is_busy)) {
+        return false;
+    }
+    uint32_t low = chunk_low(chunk);
+    uint32_t seal = chunk_seal_in_use(chunk, low);
+    size_t usable = usable_size_of(word_size(low));
+    if (unlikely(chunk_seal(chunk) != seal) ||
+        unlikely(!quarantine_takes(usable)) ||
+        unlikely(!has_sound_neighbour(heap, chunk, word_size(low))) ||
+        unlikely(!has_usual_canary(chunk, usable)) ||
+        unlikely(!chunk_claim(chunk, seal))) {
+        return false;
+    }
+    begin_use(own);
+    memset(mem, 0, usable);
+    quarantine_add(own, mem, usable);
+    let_some_go(own);
+    end_use(own);
+    return true;
+}
+
+bool harden_free_first(void *mem)
+{
+    return (mine.own != NULL || make_own() != NULL) && harden_free_own(mem);
+}
+
+void harden_release_own(void)
+{
+    struct quarantine *own = mine.own;
+    if (own != NULL && !own->is_busy) {
+        begin_use(own);
+        empty_own(own);
+        end_use(own);
+    }
+}
+
+void harden_end_thread(void)
+{
+    struct quarantine *own = mine.own;
+    mine.is_settled = true;
+    if (own != NULL) {
+        harden_release_own();
+        mine.own = NULL;
+        unlist(own);
+        quarantine_unmake(own);
+        __atomic_sub_fetch(&all_hold, QUARANTINE_BYTES, __ATOMIC_RELAXED);
+    }
+}
+
+void harden_after_fork(void)
+{
+    __atomic_store_n(&all_hold, mine.own != NULL ? QUARANTINE_BYTES : 0,
+                     __ATOMIC_RELAXED);
+    if (mine.own != NULL) {
+        mine.own->draws = 0;
+    }
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        if (quarantines[number] != NULL) {
+            quarantines[number]->draws = 0;
+        }
+    }
+}
+
 const struct description harden_description[] = {
-    DESCRIBE_ADDRESS("quarantines", quarantines), /* by number of the arena */
+    DESCRIBE_ADDRESS("quarantines", quarantines),
+    DESCRIBE_NUMBER("QUARANTINES", QUARANTINES), /* places in that table */
     DESCRIBE_NUMBER("quarantine.size", sizeof(struct quarantine)),
     DESCRIBE_PART("quarantine.first", struct quarantine, first),
     DESCRIBE_PART("quarantine.count", struct quarantine, count),

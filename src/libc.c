@@ -21,6 +21,7 @@
 #include "alloc.h"
 #include "base.h"
 #include "guard.h"
+#include "harden.h"
 #include "hooks.h"
 #include "os.h"
 #include "profile.h"
@@ -93,9 +94,14 @@ static PTM_NOINLINE void *malloc_at_hit(size_t size, const void *caller)
     return mem;
 }
 
-/* While there is a profile all calls come here, and most are only counted. */
+/* While there is a profile all calls come here, and most are only counted. In
+ * hardened mode, too, all calls do. */
 static PTM_NOINLINE void *malloc_slow(size_t size, const void *caller)
 {
+    void *stocked = harden_malloc(size);
+    if (stocked != NULL) {
+        return stocked;
+    }
     if (sampler_passes(size)) {
         void *mem = tcache_malloc_behind_gate(size);
         return likely(mem != NULL) ? mem : malloc_uncounted(size, caller);
@@ -112,6 +118,9 @@ void *__libc_malloc(size_t size)
 
 static PTM_NOINLINE void free_slow(void *mem, const void *caller)
 {
+    if (harden_free_quickly(mem)) {
+        return;
+    }
     const struct ptm_hooks *hooks = hooks_get();
     if (unlikely(hooks != NULL) && hooks->free_hook != NULL) {
         int saved = errno;
@@ -175,6 +184,10 @@ static PTM_NOINLINE void *calloc_uncounted(size_t bytes, const void *caller)
 
 static PTM_NOINLINE void *calloc_slow(size_t bytes, const void *caller)
 {
+    void *stocked = harden_malloc(bytes);
+    if (stocked != NULL) {
+        return stocked; /* zero */
+    }
     struct call call = CALL_FROM(caller);
     bool is_picked = hooks_get() == NULL && profile_picks(bytes);
     void *mem = is_picked ? NULL : tcache_malloc_behind_gate(bytes);

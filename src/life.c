@@ -33,6 +33,7 @@ static void end_thread(void *unused)
 {
     (void)unused;
     tcache_destroy();
+    harden_end_thread();
     arenas_detach_thread();
     if (os_thread() == os_process()) {
         helper_stop_for_ever();
@@ -50,6 +51,7 @@ static void after_fork_in_child(void)
     purge_after_fork();
     helper_after_fork();
     tcache_after_fork();
+    harden_after_fork();
     draw_after_fork();
     guard_after_fork();
     arenas_after_fork();
@@ -123,6 +125,7 @@ void life_start_thread(void)
         pthread_setspecific(process.thread_key, &process) != 0) {
         /* Its end will not be noticed. */
         tcache_destroy();
+        harden_end_thread();
     }
 }
 

@@ -88,6 +88,7 @@ bool purge_everything(size_t pad)
 {
     bool any = mapped_trim();
     tcache_flush();
+    harden_release_own();
     any |= tcache_drop_spares();
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);

@@ -127,9 +127,10 @@ static void set_shapes(unsigned run_class)
 
 static void set_limits(void)
 {
-    bool off = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
-               option_get(OPTION_PERTURB) != 0 ||
-               option_get(OPTION_HARDENED) != 0;
+    bool is_seen = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
+                   option_get(OPTION_PERTURB) != 0;
+    bool is_hardened = option_get(OPTION_HARDENED) != 0;
+    bool off = is_seen || is_hardened;
     size_t chunk = off ? 0 : largest_cached(option_get(OPTION_TCACHE_MAX));
     struct tcache_limits limits = {0};
     if (chunk > 0) {
@@ -166,6 +167,13 @@ static void set_limits(void)
     __atomic_store_n(&tcache_limits.large_span,
                      is_closed ? 0 : limits.large_span, __ATOMIC_RELAXED);
     __atomic_store_n(&tcache_limits.large_low_span, limits.large_low_span,
+                     __ATOMIC_RELAXED);
+    bool is_quarantined = is_hardened && !is_seen;
+    __atomic_store_n(
+        &tcache_limits.stocked,
+        is_quarantined && !is_closed ? usable_size_of(SMALL_CLASS_MAX) - 1 : 0,
+        __ATOMIC_RELAXED);
+    __atomic_store_n(&tcache_limits.quarantined, is_quarantined,
                      __ATOMIC_RELAXED);
 }
 

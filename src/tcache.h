@@ -106,6 +106,11 @@ extern struct tcache_limits {
     uint32_t large_low_span; /* low halves, counted from TCACHE_LARGE_LOW */
     size_t cached_small;
     size_t cached_request;
+    /* In hardened mode, in which nothing is cached: requests of one byte to
+     * this many are served by a thread's stock, and what is freed goes to its
+     * quarantine, before anybody else looks at the call. */
+    size_t stocked;
+    uint32_t quarantined;
 } tcache_limits;
 
 /* The low half of the size word of the least chunk that is not small. */

@@ -13,8 +13,10 @@
 int main(void)
 {
     void *first = malloc(24);
-    void *last = malloc(24);
-    use(malloc(24));
+    /* Alone, so that what waits beside it does not find it out. */
+    use(malloc(3000));
+    void *last = malloc(3000);
+    use(malloc(3000));
     free_from_another_arena(first, last);
     forge_word(last, 0x4141414141414141);
     suspect(last);

@@ -1,6 +1,7 @@
 /*
  * harden.c - hardened mode: which block comes next cannot be foreseen, canaries
- * of every length, kinds, and a quarantine that there is no memory for.
+ * of every length, kinds, a quarantine that there is no memory for, one that
+ * goes with its thread, and two threads that free the same block at once.
  */
 #include "harden.h"
 
@@ -8,7 +9,10 @@
 
 #include <string.h>
 
+#include <pthread.h>
+
 #include "alloc.h"
+#include "arenas.h"
 #include "child.h"
 #include "faulty_syscall.h"
 #include "kind.h"
@@ -159,6 +163,92 @@ static void there_may_be_no_memory_for_it(void **state)
     child_must_succeed(work_without_a_quarantine, NULL);
 }
 
+/* Both wait for each other before each round; then one is to die. */
+struct race {
+    int arrived;
+    void *mem;
+};
+
+static void *free_at_once(void *argument)
+{
+    struct race *race = argument;
+    alloc_free(alloc_malloc(SIZE)); /* so that it has a quarantine */
+    __atomic_add_fetch(&race->arrived, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&race->arrived, __ATOMIC_ACQUIRE) < 2) {
+    }
+    alloc_free(race->mem);
+    return NULL;
+}
+
+static void free_from_two_threads(void *unused)
+{
+    pthread_t other;
+    (void)unused;
+    option_set(OPTION_ARENA_MAX, 1);
+    struct race race = {.mem = alloc_malloc(SIZE)};
+    MUST(pthread_create(&other, NULL, free_at_once, &race) == 0);
+    free_at_once(&race);
+    pthread_join(other, NULL);
+}
+
+static void of_two_frees_at_once_one_is_a_crime(void **state)
+{
+    enum { ROUNDS = 100 };
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct ending ending = child_run(free_from_two_threads, NULL);
+        assert_non_null(strstr(ending.words, "ptm: free(): "));
+    }
+}
+
+/* More than a thread's quarantine holds, and less than its arena has. */
+static void *leave_blocks_behind(void *unused)
+{
+    void *mems[BLOCKS];
+    (void)unused;
+    for (int i = 0; i < BLOCKS; i++) {
+        mems[i] = alloc_malloc(SIZE);
+        MUST(mems[i] != NULL);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        alloc_free(mems[i]);
+    }
+    return NULL;
+}
+
+static size_t live_bytes(void)
+{
+    size_t live = 0;
+    for (unsigned number = 1; number <= arenas_count(); number++) {
+        struct arena *arena = arena_numbered(number);
+        MUST(arena_acquire(arena));
+        live += arena_live_bytes(arena);
+        arena_release(arena);
+    }
+    return live;
+}
+
+/* Who ends takes nothing along. */
+static void run_threads_that_end(void *unused)
+{
+    size_t before = 0;
+    (void)unused;
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        MUST(pthread_create(&thread, NULL, leave_blocks_behind, NULL) == 0);
+        MUST(pthread_join(thread, NULL) == 0);
+        /* What a thread needs once, and for the arena it shares. */
+        before = i == 2 ? live_bytes() : before;
+    }
+    MUST(live_bytes() <= before);
+}
+
+static void an_ended_thread_has_nothing_left(void **state)
+{
+    (void)state;
+    child_must_succeed(run_threads_that_end, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +258,8 @@ int main(void)
         cmocka_unit_test(the_order_of_carving_is_random),
         cmocka_unit_test(the_order_of_reuse_is_random),
         cmocka_unit_test(kinds_change_and_blocks_can_be_freed),
+        cmocka_unit_test(of_two_frees_at_once_one_is_a_crime),
+        cmocka_unit_test(an_ended_thread_has_nothing_left),
     };
     trial_watch_for(UNIT_WATCHDOG_SECONDS);
     return cmocka_run_group_tests(tests, hardened_mode, NULL);
