@@ -7,9 +7,10 @@
 
 #include "unit.h"
 
-#include <string.h>
-
 #include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "arenas.h"
@@ -175,6 +176,7 @@ static void *free_at_once(void *argument)
     alloc_free(alloc_malloc(SIZE)); /* so that it has a quarantine */
     __atomic_add_fetch(&race->arrived, 1, __ATOMIC_ACQ_REL);
     while (__atomic_load_n(&race->arrived, __ATOMIC_ACQUIRE) < 2) {
+        sched_yield();
     }
     alloc_free(race->mem);
     return NULL;
@@ -193,7 +195,7 @@ static void free_from_two_threads(void *unused)
 
 static void of_two_frees_at_once_one_is_a_crime(void **state)
 {
-    enum { ROUNDS = 100 };
+    enum { ROUNDS = 20 };
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
         struct ending ending = child_run(free_from_two_threads, NULL);
@@ -201,7 +203,60 @@ static void of_two_frees_at_once_one_is_a_crime(void **state)
     }
 }
 
-/* More than a thread's quarantine holds, and less than its arena has. */
+/* Two threads go along a row of chunks, side by side as far as they can, and
+ * claim each. */
+enum { CLAIMED = 20000 };
+
+struct claims {
+    struct chunk *chunks;
+    int reached[2];
+    int successes[2];
+};
+
+struct claimer {
+    struct claims *claims;
+    int number;
+};
+
+static void *claim_all(void *argument)
+{
+    const struct claimer *claimer = argument;
+    struct claims *claims = claimer->claims;
+    for (int i = 0; i < CLAIMED; i++) {
+        struct chunk *chunk = &claims->chunks[i];
+        uint32_t seal = chunk_seal_in_use(chunk, chunk_low(chunk));
+        __atomic_store_n(&claims->reached[claimer->number], i,
+                         __ATOMIC_RELEASE);
+        for (int spins = 0; spins < 1000; spins++) {
+            if (__atomic_load_n(&claims->reached[1 - claimer->number],
+                                __ATOMIC_ACQUIRE) >= i) {
+                break;
+            }
+        }
+        claims->successes[claimer->number] += chunk_claim(chunk, seal);
+    }
+    return NULL;
+}
+
+static void one_of_two_claims_a_block(void **state)
+{
+    struct claims claims = {
+        .chunks = calloc(CLAIMED, sizeof(struct chunk)),
+    };
+    struct claimer claimers[2] = {{&claims, 0}, {&claims, 1}};
+    pthread_t other;
+    (void)state;
+    assert_non_null(claims.chunks);
+    for (int i = 0; i < CLAIMED; i++) {
+        chunk_set_head(&claims.chunks[i], MIN_CHUNK_SIZE, CHUNK_PREV_INUSE);
+    }
+    assert_int_equal(pthread_create(&other, NULL, claim_all, &claimers[1]), 0);
+    claim_all(&claimers[0]);
+    pthread_join(other, NULL);
+    assert_int_equal(claims.successes[0] + claims.successes[1], CLAIMED);
+    free(claims.chunks);
+}
+
 static void *leave_blocks_behind(void *unused)
 {
     void *mems[BLOCKS];
@@ -259,6 +314,7 @@ int main(void)
         cmocka_unit_test(the_order_of_reuse_is_random),
         cmocka_unit_test(kinds_change_and_blocks_can_be_freed),
         cmocka_unit_test(of_two_frees_at_once_one_is_a_crime),
+        cmocka_unit_test(one_of_two_claims_a_block),
         cmocka_unit_test(an_ended_thread_has_nothing_left),
     };
     trial_watch_for(UNIT_WATCHDOG_SECONDS);
