@@ -31,6 +31,7 @@ static struct {
     struct profile_table stacks;
     uint32_t *sample_buckets;
     uint32_t *stack_buckets;
+    uint8_t *filter; /* how many samples have blocks with this hash; atomic */
 } profile = {
     .lock = LOCK_INITIAL(LOCK_RANK_PROFILE),
 };
@@ -85,16 +86,20 @@ static struct profile_stack *stack_at(uint32_t place)
     return (struct profile_stack *)(void *)(profile.stacks.start + place);
 }
 
+enum {
+    HASHES_SIZE = 2 * PROFILE_BUCKETS * sizeof(uint32_t) + PROFILE_FILTER,
+};
+
 /* The lock is held. */
 static bool make_tables(void)
 {
-    size_t bytes = 2 * PROFILE_BUCKETS * sizeof(uint32_t);
     if (profile.sample_buckets == NULL) {
-        uint32_t *buckets = os_map(bytes);
+        uint32_t *buckets = os_map(HASHES_SIZE);
         if (buckets == NULL) {
             return false;
         }
         profile.stack_buckets = buckets + PROFILE_BUCKETS;
+        profile.filter = (uint8_t *)(buckets + 2 * PROFILE_BUCKETS);
         __atomic_store_n(&profile.sample_buckets, buckets, __ATOMIC_RELEASE);
     }
     return table_reserve(&profile.samples, sizeof(struct profile_sample)) &&
@@ -226,6 +231,29 @@ static uint32_t *bucket_of_page(uint32_t *buckets, uintptr_t mem)
     return &buckets[(hash >> 32) % PROFILE_BUCKETS];
 }
 
+/* Most blocks of watched pages are no samples, and this tells at a glance.
+ * Written under the lock. Who frees a block that is a sample sees that it was
+ * counted, as that was before he was given the block. A count that is full
+ * stays so. */
+static uint8_t *filter_of(uintptr_t mem)
+{
+    uint64_t hash = mem / MALLOC_ALIGNMENT * 0x9e3779b97f4a7c15u;
+    return &profile.filter[(hash >> 32) % PROFILE_FILTER];
+}
+
+static void count_in_filter(uintptr_t mem, int more)
+{
+    uint8_t *count = filter_of(mem);
+    if (*count != UINT8_MAX) {
+        __atomic_store_n(count, (uint8_t)(*count + more), __ATOMIC_RELAXED);
+    }
+}
+
+static bool is_in_filter(uintptr_t mem)
+{
+    return __atomic_load_n(filter_of(mem), __ATOMIC_RELAXED) != 0;
+}
+
 static uint32_t load_place(const uint32_t *place)
 {
     return __atomic_load_n(place, __ATOMIC_RELAXED);
@@ -275,6 +303,7 @@ static void add_sample(uint32_t place, const struct profile_sample *values)
 {
     struct profile_sample *sample = sample_at(place);
     uint32_t *bucket = bucket_of_page(profile.sample_buckets, values->mem);
+    count_in_filter(values->mem, 1);
     begin_change();
     sample->size = values->size;
     sample->weight = values->weight;
@@ -296,6 +325,7 @@ static void remove_sample(uint32_t *link)
     uint32_t place = load_place(link);
     struct profile_sample *sample = sample_at(place);
     add_sums(stack_at(sample->stack), sample, -1);
+    count_in_filter(sample->mem, -1);
     begin_change();
     store_place(link, load_place(&sample->next));
     __atomic_store_n(&sample->mem, 0, __ATOMIC_RELAXED);
@@ -430,7 +460,8 @@ static bool may_have_sample(uintptr_t mem)
 void profile_note_free_slowly(const void *mem)
 {
     struct arena *arena;
-    if (!may_have_sample((uintptr_t)mem) || !lock_arena_of(mem, &arena)) {
+    if (likely(!is_in_filter((uintptr_t)mem)) ||
+        !may_have_sample((uintptr_t)mem) || !lock_arena_of(mem, &arena)) {
         return;
     }
     lock_profile();
@@ -529,9 +560,8 @@ void profile_visit_samples(void (*visit)(const struct profile_sample *sample,
  * committed is kept, and not counted on. */
 static void forget_all(void)
 {
-    size_t bytes = 2 * PROFILE_BUCKETS * sizeof(uint32_t);
     if (profile.sample_buckets != NULL) {
-        memset(profile.sample_buckets, 0, bytes);
+        memset(profile.sample_buckets, 0, HASHES_SIZE);
     }
     profile.samples = (struct profile_table){.start = NULL};
     profile.stacks = (struct profile_table){.start = NULL};
@@ -563,8 +593,7 @@ const struct description profile_description[] = {
     DESCRIBE_NUMBER("PROFILE_GATE", 2 * sizeof(size_t)),
     DESCRIBE_ADDRESS("profile_lost", &profile.lost),
     DESCRIBE_ADDRESS("profile_buckets", &profile.sample_buckets),
-    DESCRIBE_NUMBER("PROFILE_BUCKETS_SIZE",
-                    2 * PROFILE_BUCKETS * sizeof(uint32_t)),
+    DESCRIBE_NUMBER("PROFILE_BUCKETS_SIZE", HASHES_SIZE),
     DESCRIBE_ADDRESS("samples", &profile.samples),
     DESCRIBE_ADDRESS("stacks", &profile.stacks),
     DESCRIBE_PART("table.start", struct profile_table, start),

@@ -74,7 +74,7 @@ void sampler_draw(size_t mean)
 {
     double bytes = (double)mean * -logarithm((draw_bits() >> 11) + 1);
     sampler_left =
-        bytes < (double)(SIZE_MAX / 2) ? (size_t)bytes + 1 : SIZE_MAX / 2;
+        bytes < (double)(SIZE_MAX / 2) ? (size_t)bytes : SIZE_MAX / 2;
 }
 
 double sampler_weight(size_t size, size_t mean)

@@ -20,15 +20,17 @@
 
 #include "base.h"
 
-/* Bytes that this thread may ask for before the next hit; 0: not drawn. */
+/* Bytes that this thread may ask for before the next hit; 0 as well while
+ * nothing was drawn. */
 extern PTM_TLS size_t sampler_left;
 
 /* Counts `size` bytes, if there is no hit among them. */
 static inline bool sampler_passes(size_t size)
 {
-    bool passes = size < sampler_left;
+    size_t left;
+    bool passes = !__builtin_sub_overflow(sampler_left, size, &left);
     if (likely(passes)) {
-        sampler_left -= size;
+        sampler_left = left;
     }
     return passes;
 }

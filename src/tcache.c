@@ -402,7 +402,7 @@ static unsigned class_of_low(uint32_t low)
 
 /* The same as tcache_takes_object, for a page that is WATCHED: it asks for the
  * bit as well. */
-static bool takes_watched_object(size_t page_byte, const void *mem)
+PTM_INLINE bool takes_watched_object(size_t page_byte, const void *mem)
 {
     size_t number = page_byte & ~(size_t)RUN_WATCHED;
     return tcache_takes_object(number, mem) &&

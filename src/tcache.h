@@ -200,7 +200,7 @@ PTM_INLINE void *tcache_malloc(size_t request)
 }
 
 /* The same, gate or not. */
-static inline void *tcache_malloc_behind_gate(size_t request)
+PTM_INLINE void *tcache_malloc_behind_gate(size_t request)
 {
     struct tcache *cache = tcache_self();
     if (likely(request < tcache_limit(&tcache_limits.cached_small))) {
