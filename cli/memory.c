@@ -131,6 +131,19 @@ static void find_unnamed(struct memory *memory)
     }
 }
 
+static const char *why_not_opened(void)
+{
+    switch (errno) {
+    case ENOENT:
+        return "there is no such process";
+    case EACCES:
+    case EPERM:
+        return "it may not be read: that takes the rights of a debugger";
+    default:
+        return strerror(errno);
+    }
+}
+
 static const char *read_regions(struct memory *memory)
 {
     struct region *region = NULL;
@@ -141,7 +154,7 @@ static const char *read_regions(struct memory *memory)
     snprintf(path, sizeof path, "/proc/%d/smaps", memory->process);
     file = fopen(path, "re");
     if (file == NULL)
-        return strerror(errno);
+        return why_not_opened();
     while (getline(&line, &capacity, file) > 0) {
         struct region next = {0};
 

@@ -178,6 +178,11 @@ static void start_profile(const struct memory *memory,
                         "starts when it does\n");
 }
 
+static bool is_wanted(const struct memory *memory, const struct layout *layout)
+{
+    return read_word(memory, layout->profile + layout->profile_wanted) != 0;
+}
+
 static void stop_profile(const struct memory *memory,
                          const struct layout *layout)
 {
@@ -262,8 +267,9 @@ int profile(char **words)
         open_target(&memory, "profile", options.target);
         read_notes(&notes, &memory, &layout);
         if (notes.stacks.used == 0)
-            fail(exit_tool, "process %d has no profile: see --start",
-                 memory.process);
+            fail(exit_tool, "process %d %s", memory.process,
+                 is_wanted(&memory, &layout) ? "has noted nothing yet"
+                                             : "has no profile: see --start");
         find_pinned(&notes, &memory, &layout);
         write_file(options.output != NULL ? options.output : path, &notes,
                    &memory, &layout);

@@ -159,9 +159,11 @@ static void print_part(FILE *to, const struct account *account,
             fprintf(to, ", all asleep");
         break;
     case cause_pinned:
-        fprintf(to, "%s free but pinned by survivors in %s%u arena%s", bytes,
-                is_pinned_in_runs(account) ? "runs of " : "", arenas,
-                arenas == 1 ? "" : "s");
+        fprintf(to, "%s free but pinned by survivors", bytes);
+        if (arenas > 0)
+            fprintf(to, " in %s%u arena%s",
+                    is_pinned_in_runs(account) ? "runs of " : "", arenas,
+                    arenas == 1 ? "" : "s");
         break;
     case cause_free:
         fprintf(to, "%s purgeable now", bytes);

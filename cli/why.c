@@ -66,9 +66,10 @@ static void print_sizes(const struct account *account)
         if (size == size_bucket_count)
             break;
         is_printed[size] = true;
-        printf("%12" PRIu64 " KiB          %" PRIu64 " blocks of up to %" PRIu64
-               " bytes\n",
+        printf("%12" PRIu64 " KiB          %" PRIu64
+               " block%s of up to %" PRIu64 " bytes\n",
                account->sizes[size].bytes / 1024, account->sizes[size].count,
+               account->sizes[size].count == 1 ? "" : "s",
                size_bucket_most(size));
     }
 }
@@ -189,6 +190,27 @@ static void advise_live(const struct account *account)
                size_bucket_most(size));
 }
 
+static void advise_foreign(const struct account *account)
+{
+    static const char *const most_is[row_count] = {
+        [row_files] =
+            "the files that it maps,\nprograms and libraries among them",
+        [row_stacks] = "stacks of its threads",
+        [row_shared] = "memory that it shares\nwith other processes",
+        [row_other] =
+            "memory that the program\nmaps itself, as interpreters do "
+            "for their objects",
+    };
+    enum row most = row_first_foreign;
+
+    for (enum row row = row_first_foreign; row < row_changed; row++)
+        if (account->rows[row] > account->rows[most])
+            most = row;
+    printf("Malloc has little part in it. Most of that is %s: /proc/PID/smaps\n"
+           "has each mapping.\n",
+           most_is[most]);
+}
+
 static void advise(const struct account *account)
 {
     puts("");
@@ -223,8 +245,7 @@ static void advise(const struct account *account)
              "of their own, or\na small program.");
         break;
     default:
-        puts("Malloc has little part in it: what the program maps itself, its "
-             "libraries and stacks.");
+        advise_foreign(account);
     }
 }
 

@@ -171,7 +171,7 @@ tool why $$
 expect_status 125
 expect err "ptm: process $$ (why.sh): it does not run under ptm"
 tool why 999999999
-expect_refusal 125 "process 999999999: No such file or directory"
+expect_refusal 125 "process 999999999: there is no such process"
 tool why one
 expect_refusal 125 "why: 'one' is not the number of a process"
 tool why
