@@ -12,6 +12,7 @@
  *   probe apart PLUGIN     opens it in a namespace of its own
  *   probe neighbour PLUGIN opens it, and lets it open libneighbour.so, which is
  *                          where only the plugin's RUNPATH says
+ *   probe handle           asks the C library's own handle for malloc's family
  *   probe pages SIZE       when a page is so large
  *   probe maps             when the kernel has no more mappings to give
  *   probe sandbox          when all but the most needed calls are refused
@@ -122,6 +123,26 @@ static void exchange_blocks(void *plugin)
     }
 }
 
+/* What C libraries call themselves. Who has their handle and asks it for free
+ * gives that what strdup allocated, and so on. */
+static void use_handle_of_libc(void)
+{
+    void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_LOCAL);
+    libc = libc != NULL ? libc : must_open("libc.so", RTLD_NOW | RTLD_LOCAL);
+    void *(*their_malloc)(size_t) = (void *(*)(size_t))dlsym(libc, "malloc");
+    void *(*their_realloc)(void *, size_t) =
+        (void *(*)(void *, size_t))dlsym(libc, "realloc");
+    void (*their_free)(void *) = (void (*)(void *))dlsym(libc, "free");
+    MUST(their_malloc != NULL && their_realloc != NULL && their_free != NULL);
+    MUST(dlsym(libc, "no_such_function") == NULL && dlerror() != NULL);
+    for (unsigned i = 0; i < 1000; i++) {
+        their_free(strdup("text"));
+        their_free(malloc(size_of(i)));
+        free(their_malloc(size_of(i)));
+        free(their_realloc(malloc(100), size_of(i) + 1));
+    }
+}
+
 /* musl has neither namespaces nor the flag. */
 #ifdef __GLIBC__
 #define OPEN_APART(path) dlmopen(LM_ID_NEWLM, (path), RTLD_NOW)
@@ -229,6 +250,8 @@ int main(int argc, char **argv)
         void *(*open)(const char *) =
             (void *(*)(const char *))dlsym(plugin, "open_neighbour");
         MUST(open("libneighbour.so") != NULL);
+    } else if (strcmp(word, "handle") == 0) {
+        use_handle_of_libc();
     } else if (strcmp(word, "apart") == 0) {
         use_plugin_apart(argv[2]);
     } else if (strcmp(word, "pages") == 0) {
