@@ -28,12 +28,14 @@ void open_target(struct memory *memory, const char *subcommand, char **words)
             fail(exit_tool, "%s: %s", words[1], wrong);
         return;
     }
+    if (words[1] != NULL)
+        fail(exit_tool, "%s: one process at a time; see ptm --help",
+             subcommand);
     errno = 0;
     process = strtol(words[0], &end, 10);
-    if (errno != 0 || *end != '\0' || process <= 0 || process > 1 << 30 ||
-        words[1] != NULL)
+    if (errno != 0 || *end != '\0' || process <= 0 || process > 1 << 30)
         fail(exit_tool, "%s: '%s' is not the number of a process", subcommand,
-             words[*end == '\0' && process > 0 && words[1] != NULL]);
+             words[0]);
     wrong = memory_open_process(memory, (int)process);
     if (wrong != NULL)
         fail(exit_tool, "process %ld: %s", process, wrong);

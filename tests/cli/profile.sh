@@ -26,6 +26,13 @@ PTM_OPTIONS=profile=2000 begin "$victim" leak
 tool profile "$process" -o outside.pb
 expect_status 0
 grep -qE '^outside.pb: [0-9]{5} samples live; about ' out || fault "$(cat out)"
+# Its tables are the allocator's own: 18,750 samples of 40 bytes.
+tool why --json "$process"
+/usr/bin/python3 -c '
+import json
+rows = json.load(open("out"))["rows"]
+assert rows["metadata"] > 750000 and rows["other"] < 300000, rows' ||
+  fault "the profile has another row"
 stop_input() { exec 9>&-; wait "$process"; }
 stop_input
 [ -s "ptm.$process.pb" ] || fault "nothing at its end"
@@ -36,6 +43,14 @@ for file in outside.pb "ptm.$process.pb"; do
   near "$count" 400000 5
   near "$live" 38400000 5
 done
+
+test="pprof, as go has it, where go is installed: it names the culprit first"
+if command -v go >/dev/null; then
+  HOME=$folder go tool pprof -top -sample_index=inuse_space outside.pb >top 2>err ||
+    fault "$(cat err)"
+  [ "$(awk 'seen { print $6; exit } / flat% /{ seen = 1 }' top)" = leak ] ||
+    fault "$(cat top)"
+fi
 
 test="what survivors pin, by both readers and by why"
 PTM_OPTIONS=profile=2000 begin "$victim" fragmented
