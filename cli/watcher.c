@@ -79,14 +79,15 @@ static long number_in(const char *variable)
     return text != NULL ? atol(text) : 0;
 }
 
+/* The thread's own memory is not to be among what the program has. */
 __attribute__((constructor)) static void begin(void)
 {
+    if (number_in("PTM_RUN_CHECK") > 0 && ptm_check != NULL)
+        start_checking(number_in("PTM_RUN_CHECK"));
     if (number_in("PTM_RUN_LEAKS") == (long)getpid() &&
         ptm_profile_start != NULL &&
         ptm_profile_start((size_t)number_in("PTM_RUN_MEAN")) != 0)
         say("ptm: no memory for a profile: no leaks will be listed\n");
-    if (number_in("PTM_RUN_CHECK") > 0 && ptm_check != NULL)
-        start_checking(number_in("PTM_RUN_CHECK"));
 }
 
 __attribute__((destructor)) static void end(void)
