@@ -62,16 +62,16 @@ static void *reserve_with_slack(size_t size)
     return whole != NULL ? trim_to_alignment(whole, whole_size, size) : NULL;
 }
 
-/* Needs no address space beyond `size`: asks the kernel where it would put a
- * page, and tries the aligned addresses below that. */
+/* Needs no address space beyond `size`: asks the kernel where it would put so
+ * much, and tries the aligned addresses below that. Where it refuses it
+ * anywhere, no address is tried. */
 static void *reserve_below_a_probe(size_t size)
 {
-    size_t page = os_page_size();
-    void *probe = os_reserve(page);
+    void *probe = os_reserve(size);
     if (probe == NULL) {
         return NULL;
     }
-    os_unmap(probe, page);
+    os_unmap(probe, size);
     uintptr_t place = round_down((uintptr_t)probe, HEAP_MAX_SIZE);
     for (int i = 0; i < PLACE_TRIES && place >= HEAP_MAX_SIZE; i++) {
         if (os_reserve_at((void *)place, size)) {
