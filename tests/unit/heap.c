@@ -316,6 +316,20 @@ static void when_all_is_refused_there_is_no_heap(void **state)
     assert_int_equal(address_space(), before);
 }
 
+/* As under a limit on locked memory: a page can be had. Each size is asked for
+ * with slack, without, and where the next heap would go. */
+static void what_is_refused_anywhere_is_not_asked_for_everywhere(void **state)
+{
+    const unsigned sizes = HEAP_MAX_SHIFT - 18 + 1; /* 256 KiB to 64 MiB */
+    (void)state;
+    struct faulty_plan plan = no_reservation_from(HEAP_MIN_RESERVE);
+    faulty_use(&plan);
+    assert_null(create(page, page));
+    unsigned long refused = faulty_calls_refused();
+    faulty_use(NULL);
+    assert_in_range(refused, sizes, 3 * sizes);
+}
+
 static void when_only_the_need_can_be_committed_it_is(void **state)
 {
     const struct faulty_plan plan = {
@@ -796,6 +810,7 @@ int main(void)
         heap_test(the_reservation_is_halved_until_it_is_granted),
         heap_test(a_smaller_reservation_still_serves_the_need),
         heap_test(when_all_is_refused_there_is_no_heap),
+        heap_test(what_is_refused_anywhere_is_not_asked_for_everywhere),
         heap_test(when_only_the_need_can_be_committed_it_is),
         heap_test(when_nothing_can_be_committed_nothing_is_kept),
         heap_test(a_heap_grows_by_what_is_wanted),
