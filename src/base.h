@@ -73,10 +73,8 @@ static inline unsigned lowest_bit(uint64_t n)
  * a register: x86 adds up an address as it uses it. */
 #define ptm_launder(variable) __asm__("" : "+r"(variable))
 
-/* What compilers do not make of C. Each of the first three compares with a
- * variable that others may store to, by a relaxed load; no compiler makes that
- * and the comparison one instruction. The last one is done in the register in
- * which the value is, so that it is nowhere any more. */
+/* Comparisons with a variable that others may store to, by a relaxed load. No
+ * compiler makes an atomic load and a comparison one instruction. */
 #if defined(__x86_64__)
 static inline bool is_below(size_t value, const size_t *limit)
 {
@@ -98,11 +96,6 @@ static inline bool is_equal_32(uint32_t value, const uint32_t *other)
     __asm__("cmpl %2, %1" : "=@ccz"(equal) : "r"(value), "m"(*other));
     return equal;
 }
-
-static inline void xor_in_place(uint64_t value, const uint64_t *other)
-{
-    __asm__ volatile("xorq %1, %0" : "+r"(value) : "m"(*other) : "cc");
-}
 #else
 static inline bool is_below(size_t value, const size_t *limit)
 {
@@ -117,11 +110,6 @@ static inline bool is_below_32(uint32_t value, const uint32_t *limit)
 static inline bool is_equal_32(uint32_t value, const uint32_t *other)
 {
     return value == __atomic_load_n(other, __ATOMIC_RELAXED);
-}
-
-static inline void xor_in_place(uint64_t value, const uint64_t *other)
-{
-    __asm__ volatile("eor %0, %0, %1" : "+r"(value) : "r"(*other));
 }
 #endif
 

@@ -248,18 +248,47 @@ static inline bool object_may_have(const void *mem, uint64_t mark)
            unlikely(((const object_half_word *)mem)[2] == (uint32_t)mark);
 }
 
-/* The register that holds the mark holds the address again. */
-static inline void object_forget_mark(uint64_t mark)
+/* Stores a mark, or only forgets it: the register that held it holds the
+ * address then. Where compilers move the store behind that, and copy the mark
+ * for it, both are one piece. */
+#if defined(__x86_64__)
+static inline void object_drop_mark(uint64_t mark)
 {
-    xor_in_place(mark, &seal_keys.object);
+    __asm__ volatile("xorq %1, %0" : "+r"(mark) : "m"(seal_keys.object) : "cc");
 }
 
-/* Stores a mark, and forgets it. */
+static inline void object_keep_mark(object_word *word, uint64_t mark)
+{
+    *word = mark;
+    __asm__("" : "+r"(mark) : "m"(*word)); /* not before it is stored */
+    object_drop_mark(mark);
+}
+#else
+static inline void object_keep_mark(object_word *word, uint64_t mark)
+{
+    __asm__ volatile("str %0, %1\n\t"
+                     "eor %0, %0, %2"
+                     : "+r"(mark), "=m"(*word)
+                     : "r"(seal_keys.object));
+}
+
+static inline void object_drop_mark(uint64_t mark)
+{
+    __asm__ volatile("eor %0, %0, %1" : "+r"(mark) : "r"(seal_keys.object));
+}
+#endif
+
+static inline void object_forget_mark(uint64_t mark)
+{
+    if (PTM_SEALED) {
+        object_drop_mark(mark);
+    }
+}
+
 static inline void object_store_mark(void *mem, uint64_t mark)
 {
     if (PTM_SEALED) {
-        ((object_word *)mem)[1] = mark;
-        object_forget_mark(mark);
+        object_keep_mark((object_word *)mem + 1, mark);
     }
 }
 
