@@ -19,20 +19,73 @@ static size_t run_demand(const struct arena *arena)
                                                        : RUN_DEMAND_LARGE;
 }
 
+static void use_run_class(struct arena *arena, unsigned run_class)
+{
+    arena->run_classes |= (uint64_t)1 << (run_class - CHUNK_CLASSES);
+}
+
+static bool may_use_run_class(unsigned run_class)
+{
+    return class_size(run_class) <= option_get(OPTION_RUN_MAX);
+}
+
+/* Whether one of the classes that could share this one is in use. */
+static bool is_any_in_use(const struct arena *arena, unsigned shared)
+{
+    for (unsigned run_class = shared;
+         run_class >= CHUNK_CLASSES && run_class_shared(run_class) == shared;
+         run_class--) {
+        if (arena_has_run_class(arena, run_class)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The class that is to serve where another, which is in demand, and what it
+ * could share are not in use. Who needs one size only gets that one. */
+static unsigned class_to_use(const struct arena *arena, unsigned run_class)
+{
+    unsigned shared = run_class_shared(run_class);
+    return is_any_in_use(arena, shared) && may_use_run_class(shared)
+               ? shared
+               : run_class;
+}
+
+/* The class of objects that serves where this one is wanted; 0: none does. */
+static unsigned class_in_use(const struct arena *arena, unsigned run_class)
+{
+    if (arena_has_run_class(arena, run_class)) {
+        return run_class;
+    }
+    unsigned shared = run_class_shared(run_class);
+    return arena_has_run_class(arena, shared) ? shared : 0;
+}
+
+/* Each class has runs of its own once those that it shares are many. */
+static bool is_shared_enough(const struct arena *arena, unsigned shared)
+{
+    return arena->runs.counts[shared - CHUNK_CLASSES] >= SHARED_RUNS;
+}
+
 unsigned arena_class_for(struct arena *arena, size_t request)
 {
     unsigned run_class = run_class_serving(request);
     unsigned chunk_class = class_serving(request_to_chunk_size(request));
-    if (arena_has_run_class(arena, run_class)) {
-        return run_class;
+    unsigned serving = class_in_use(arena, run_class);
+    if (serving == run_class ||
+        (serving != 0 && !is_shared_enough(arena, serving))) {
+        return serving;
     }
-    if (likely(arena->lent[chunk_class] * class_size(chunk_class) <
-               run_demand(arena)) ||
-        class_size(run_class) > option_get(OPTION_RUN_MAX)) {
-        return chunk_class;
+    bool is_wanted =
+        serving != 0 ||
+        arena->lent[chunk_class] * class_size(chunk_class) >= run_demand(arena);
+    if (likely(!is_wanted) || !may_use_run_class(run_class)) {
+        return serving != 0 ? serving : chunk_class;
     }
-    arena->run_classes |= (uint64_t)1 << (run_class - CHUNK_CLASSES);
-    return run_class;
+    serving = serving != 0 ? run_class : class_to_use(arena, run_class);
+    use_run_class(arena, serving);
+    return serving;
 }
 
 /* Whether requests that were served by this class of chunks get objects now: a
@@ -44,8 +97,8 @@ static bool is_replaced_by_runs(const struct arena *arena, unsigned chunk_class)
     }
     size_t most = usable_size_of(class_size(chunk_class));
     unsigned run_class = run_class_serving(most);
-    return arena_has_run_class(arena, run_class) &&
-           arena_has_run_class(arena, run_class - 1);
+    return class_in_use(arena, run_class) != 0 &&
+           class_in_use(arena, run_class - 1) != 0;
 }
 
 /* A chunk in use whose mem is at a multiple of RUN_SIZE, of so many pages; or

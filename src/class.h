@@ -14,9 +14,11 @@
  * A request is served by the smallest class that holds it, and its chunk is
  * made as large as the class says: at most an eighth is lost, half of that as
  * a rule. Twice as many classes lose half as much there, and more than that in
- * caches, as each class needs a stock of its own. A chunk that is freed joins
- * the largest class that it can serve; one that an aligned request or a realloc
- * has cut may be a little larger than its class.
+ * caches, as each class needs a stock of its own. So does each class of
+ * objects: where there are few, requests for two or four of them are served by
+ * the largest of these. A chunk that is freed joins the largest class that it
+ * can serve; one that an aligned request or a realloc has cut may be a little
+ * larger than its class.
  *
  * Requests up to 1 KiB are told apart in steps of 8 bytes: that is as fine as
  * both kinds need, since the usable sizes of chunks are 8 above multiples of
@@ -115,6 +117,17 @@ static inline unsigned run_class_serving(size_t request)
 static inline size_t class_size_of_run(unsigned size_class)
 {
     return (size_class - CHUNK_CLASSES + 1) * (size_t)MALLOC_ALIGNMENT;
+}
+
+/* The class of objects that serves for this one as well while there is little
+ * demand for either: an octave has eight of them, and each size below 256 has
+ * its own. An object of it is at a multiple of any alignment that one of this
+ * class is. */
+static inline unsigned run_class_shared(unsigned size_class)
+{
+    size_t size = class_size_of_run(size_class);
+    size_t step = ((size_t)1 << highest_bit(size - 1)) >> CLASS_STEP_SHIFT;
+    return run_class_serving(round_up(size, max_size(step, MALLOC_ALIGNMENT)));
 }
 
 /* The size of an object that is at a multiple of `alignment`, as all of its

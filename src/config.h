@@ -327,6 +327,11 @@ enum {
 #define RUN_DEMAND_LARGE      ((size_t)1 << 10)
 #define RUN_DEMAND_LARGE_FROM ((size_t)512 << 10)
 
+/* Of up to four classes of objects that are next to each other the largest
+ * serves all but the first in demand, until it has so many runs: 128 KiB, of
+ * which an eighth is lost at most. */
+#define SHARED_RUNS 8
+
 /* Requests up to this are served from runs by default. */
 #define DEFAULT_RUN_MAX ((size_t)1 << 10)
 

@@ -123,6 +123,7 @@ void run_begin(struct run_set *set, struct run *run, unsigned size_class)
                             : 0;
         store_word(run, word, bits);
     }
+    set->counts[size_class - CHUNK_CLASSES]++;
     set->count++;
     set->free_objects += objects;
     set->free_bytes += objects * class_size(size_class);
@@ -311,6 +312,7 @@ void run_retire(struct run_set *set, struct run *run)
     leave_bucket(set, run);
     set->free_objects -= run->free;
     set->free_bytes -= run->free * class_size(run->size_class);
+    set->counts[run->size_class - CHUNK_CLASSES]--;
     set->count--;
     run->objects = 0;
     run->free = 0;

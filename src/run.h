@@ -101,13 +101,14 @@ _Static_assert(RUN_SIZE / MALLOC_ALIGNMENT <= RUN_MAP_WORDS * 64,
 
 struct run_set {
     struct run *buckets[RUN_CLASSES][RUN_BUCKETS]; /* 0 has the fullest */
-    struct run *spare;   /* pages of spans that have runs */
-    struct run *empty;   /* the first pages of spans that have none */
-    size_t count;        /* of runs */
-    size_t spares;       /* pages, of both kinds */
-    size_t empty_pages;  /* of them, in empty spans */
-    size_t free_objects; /* with the arena */
-    size_t free_bytes;   /* in them */
+    struct run *spare;            /* pages of spans that have runs */
+    struct run *empty;            /* the first pages of spans that have none */
+    uint32_t counts[RUN_CLASSES]; /* of runs of each class */
+    size_t count;                 /* of runs */
+    size_t spares;                /* pages, of both kinds */
+    size_t empty_pages;           /* of them, in empty spans */
+    size_t free_objects;          /* with the arena */
+    size_t free_bytes;            /* in them */
 };
 
 /* ---- where objects begin --------------------------------------------------

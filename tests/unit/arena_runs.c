@@ -163,6 +163,94 @@ static void an_option_says_which_requests_get_objects(void **state)
     }
 }
 
+static size_t size_for(size_t request)
+{
+    return class_size(class_for(request));
+}
+
+/* All that share a class come before it, and lose an eighth at most. */
+static void classes_share_a_larger_one(void **state)
+{
+    (void)state;
+    for (unsigned i = CHUNK_CLASSES; i < CLASS_COUNT; i++) {
+        unsigned shared = run_class_shared(i);
+        size_t size = class_size(i);
+        MUST(shared >= i && run_class_shared(shared) == shared);
+        MUST(class_size(shared) - size <= size / 8);
+        size_t alignment = size & -size;
+        MUST(class_size(shared) % alignment == 0);
+    }
+    assert_int_equal(class_size(run_class_shared(run_class_serving(513))), 576);
+    assert_int_equal(class_size(run_class_shared(run_class_serving(257))), 288);
+    assert_int_equal(class_size(run_class_shared(run_class_serving(240))), 240);
+}
+
+/* The first class of a few gets its own runs, the next ones those of the
+ * largest, while these are few. */
+static void neighbours_in_demand_share_runs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SMALL_CLASSES + 1; i++) {
+        own.lent[i] = 1000;
+    }
+    own.run_classes = 0;
+    assert_int_equal(size_for(528), 528);
+    assert_int_equal(size_for(544), 576);
+    assert_int_equal(size_for(560), 576);
+    assert_int_equal(size_for(528), 528);
+    assert_int_equal(size_for(592), 592);
+    unsigned shared = run_class_serving(576);
+    own.runs.counts[shared - CHUNK_CLASSES] = SHARED_RUNS - 1;
+    assert_int_equal(size_for(544), 576);
+    own.runs.counts[shared - CHUNK_CLASSES] = SHARED_RUNS;
+    assert_int_equal(size_for(544), 544);
+    own.runs.counts[shared - CHUNK_CLASSES] = 0;
+    assert_int_equal(size_for(544), 544);
+    assert_int_equal(size_for(560), 576);
+    /* Where the option forbids one of its own, it goes on to share. */
+    own.runs.counts[shared - CHUNK_CLASSES] = SHARED_RUNS;
+    option_set(OPTION_RUN_MAX, 512);
+    assert_int_equal(size_for(560), 576);
+    own.runs.counts[shared - CHUNK_CLASSES] = 0;
+    option_set(OPTION_RUN_MAX, 320);
+    own.run_classes = 0;
+    assert_int_equal(size_for(272), 272);
+    assert_int_equal(size_for(288), 288);
+    own.run_classes = 0;
+    option_set(OPTION_RUN_MAX, 560);
+    assert_int_equal(size_for(528), 528);
+    assert_int_equal(size_for(544), 544);
+}
+
+/* Chunks of a class that shares another's runs are not kept either. */
+static void chunks_replaced_by_shared_runs_are_not_kept(void **state)
+{
+    unsigned chunk_class = class_serving(576);
+    (void)state;
+    take_many_of(chunk_class, mems, 20);
+    own.run_classes = (uint64_t)1 << (run_class_serving(576) - CHUNK_CLASSES);
+    give_class(chunk_class, mems, 20);
+    assert_int_equal(own.depot.blocks, 0);
+    assert_true(own_is_sound());
+}
+
+/* What is counted is what is there. */
+static void runs_are_counted_by_class(void **state)
+{
+    (void)state;
+    size_t taken = 3 * run_objects(SMALL);
+    for (size_t i = 0; i < taken; i++) {
+        assert_int_equal(take_class(SMALL, mems + i, 1), 1);
+    }
+    assert_int_equal(own.runs.counts[SMALL - CHUNK_CLASSES], 3);
+    for (size_t i = 0; i < taken; i++) {
+        give_class(SMALL, mems + i, 1);
+    }
+    arena_free_depot(&own, SIZE_MAX);
+    assert_int_equal(own.runs.counts[SMALL - CHUNK_CLASSES], 0);
+    assert_true(own_is_sound());
+}
+
 /* Chunks that no small request asks for any more are merged. */
 static void replaced_chunks_are_not_kept(void **state)
 {
@@ -830,6 +918,10 @@ int main(void)
         runs_test(a_large_arena_has_runs_sooner),
         runs_test(what_comes_back_is_no_demand),
         runs_test(an_option_says_which_requests_get_objects),
+        runs_test(classes_share_a_larger_one),
+        runs_test(neighbours_in_demand_share_runs),
+        runs_test(chunks_replaced_by_shared_runs_are_not_kept),
+        runs_test(runs_are_counted_by_class),
         runs_test(replaced_chunks_are_not_kept),
         runs_test(a_run_is_in_a_cached_chunk),
         runs_test(a_run_may_be_cut_from_a_little_more),
