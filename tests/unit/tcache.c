@@ -20,6 +20,7 @@
 #include "inspect.h"
 #include "options.h"
 #include "purge.h"
+#include "two_arenas.h"
 
 enum {
     SIZE = 100,
@@ -89,16 +90,6 @@ static void nothing_must_be_left(void)
         MUST(arena_stats(arena_numbered(number), &stats));
         MUST(stats.free_chunks == stats.heaps && stats.heaps <= 1);
     }
-}
-
-static void hold(void *arena)
-{
-    MUST(arena_acquire(arena));
-}
-
-static void release(void *arena)
-{
-    arena_release(arena);
 }
 
 /* ---- one thread --------------------------------------------------------- */
@@ -433,19 +424,11 @@ static void allocate_remotely(void *mem)
     *(void **)mem = alloc_malloc(SIZE);
 }
 
-/* This thread's cache is of arena 1, the helper's of arena 2. */
-static void start_in_arena_2(struct actor *helper)
+/* What it allocated to get there is gone again. */
+static void start_remotely(struct actor *helper)
 {
-    struct actor holder;
     void *mem;
-    alloc_free(alloc_malloc(SIZE));
-    actor_start(&holder);
-    actor_start(helper);
-    actor_do(&holder, hold, &main_arena);
-    actor_do(helper, allocate_remotely, &mem);
-    actor_do(&holder, release, &main_arena);
-    actor_end(&holder);
-    MUST(owner_of(mem) == 2);
+    start_in_arena_2(helper, allocate_remotely, &mem);
     alloc_free(mem);
     tcache_flush();
 }
@@ -456,7 +439,7 @@ static void free_remotely(void *unused)
     struct actor helper, holder;
     struct arena *other;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     other = arena_numbered(2);
     for (int i = 0; i < 1000; i++) {
         actor_do(&helper, allocate_remotely, &blocks[i]);
@@ -502,7 +485,7 @@ static void send_to_nobody(void *unused)
     struct actor helper;
     size_t count = MANY;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     allocate_all(MANY, SIZE);
     tcache_destroy();
     arenas_detach_thread();
@@ -533,7 +516,7 @@ static void move_without_memory(void *unused)
 {
     struct actor helper, holder;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     actor_end(&helper);
     allocate_all(100, SIZE);
     free_all(100);
@@ -607,7 +590,7 @@ static void send_without_memory(void *unused)
 {
     struct actor helper;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     for (int i = 0; i < 100; i++) {
         actor_do(&helper, allocate_remotely, &blocks[i]);
     }
@@ -659,7 +642,7 @@ static void send_all_classes(void *unused)
     option_set(OPTION_MMAP_THRESHOLD, SIZE_MAX);
     option_set(OPTION_TCACHE_MAX, SIZE_MAX);
     tcache_set_limits();
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     actor_do(&helper, allocate_all_classes, NULL);
     struct arena *arena = arena_numbered(2);
     for (unsigned number = 2; number < CLASS_COUNT; number++) {

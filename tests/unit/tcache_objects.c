@@ -17,6 +17,7 @@
 #include "inspect.h"
 #include "options.h"
 #include "purge.h"
+#include "two_arenas.h"
 
 enum {
     SIZE = 100,
@@ -95,16 +96,6 @@ static void free_all(size_t count)
     for (size_t i = 0; i < count; i++) {
         alloc_free(blocks[i]);
     }
-}
-
-static void hold(void *arena)
-{
-    MUST(arena_acquire(arena));
-}
-
-static void release(void *arena)
-{
-    arena_release(arena);
 }
 
 #define scene(name) child_must_succeed(name, NULL)
@@ -408,26 +399,17 @@ static void allocate_remotely(void *mem)
     *(void **)mem = object(SIZE);
 }
 
-/* This thread's cache is of arena 1, the helper's of arena 2. */
-static void start_in_arena_2(struct actor *helper)
+static void start_remotely(struct actor *helper)
 {
-    struct actor holder;
     void *mem;
-    alloc_free(alloc_malloc(SIZE));
-    actor_start(&holder);
-    actor_start(helper);
-    actor_do(&holder, hold, &main_arena);
-    actor_do(helper, allocate_remotely, &mem);
-    actor_do(&holder, release, &main_arena);
-    actor_end(&holder);
-    MUST(owner_of(mem) == 2);
+    start_in_arena_2(helper, allocate_remotely, &mem);
 }
 
 static void free_remotely(void *unused)
 {
     struct actor helper, holder;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     struct arena *other = arena_numbered(2);
     for (int i = 0; i < MANY; i++) {
         actor_do(&helper, allocate_remotely, &blocks[i]);
@@ -467,7 +449,7 @@ static void free_half_marked_remotely(void *unused)
     struct actor helper;
     void *mem;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     actor_do(&helper, allocate_remotely, &mem);
     uint32_t half = (uint32_t)object_mark(mem);
     memcpy((char *)mem + 8, &half, sizeof half);
@@ -778,7 +760,7 @@ static void be_busy_from_afar(void *unused)
     struct actor helper;
     size_t freed = 0, ended = 0;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     while (ended == 0) {
         size_t count = leave_a_few(few);
         few[count] = NULL;
@@ -807,7 +789,7 @@ static void free_watched_remotely(void *unused)
     static void *few[MANY + 1];
     struct actor helper, holder;
     (void)unused;
-    start_in_arena_2(&helper);
+    start_remotely(&helper);
     size_t count = leave_a_few(few);
     actor_start(&holder);
     actor_do(&holder, hold, &main_arena);
