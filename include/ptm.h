@@ -126,8 +126,8 @@ size_t ptm_malloc_size(const void *memory);
  * Calls `visit` for every block that the program has, with its usable size,
  * until it returns something else than 0, and returns that, else 0. Locks are
  * held meanwhile: `visit` must not allocate, free, ask for the size of a block,
- * or wait for a thread that does. Blocks of other threads may come and go while one arena after the other
- * is visited.
+ * or wait for a thread that does. Blocks of other threads may come and go while
+ * one arena after the other is visited.
  */
 int ptm_visit(int (*visit)(void *memory, size_t size, void *data), void *data);
 

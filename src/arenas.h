@@ -75,9 +75,9 @@ struct arena *arena_get_retry(struct arena *failed, struct arena_tries *tries);
 bool arena_acquire(struct arena *arena);
 void arena_release(struct arena *arena);
 
-/* The arena in whose 64 MiB an address lies, which may be anything, or NULL. Its
- * lock is held until arenas_let_go: so no heap there comes or goes meanwhile.
- * (An abandoned one has no lock, and its heaps stay.) */
+/* The arena in whose 64 MiB an address lies, which may be anything, or NULL.
+ * Its lock is held until arenas_let_go: so no heap there comes or goes
+ * meanwhile. (An abandoned one has no lock, and its heaps stay.) */
 struct arena *arenas_hold(const void *mem);
 void arenas_let_go(struct arena *arena);
 

@@ -199,8 +199,9 @@ enum {
      * steps. */
     PROFILE_DEPTH = 64,
     PROFILE_BUCKETS = 1 << 15,
-    /* Counts that say that a block is no sample: while there are few thousand of
-     * them, as of 2 GiB with one in 512 KiB, nine of ten such frees see it. */
+    /* Counts that say that a block is no sample: while there are few thousand
+     * of them, as of 2 GiB with one in 512 KiB, nine of ten such frees see it.
+     */
     PROFILE_FILTER = 1 << 15,
     PROFILE_STEPS = 100,
 

@@ -16,9 +16,10 @@
  * call C) gets the C library's, and gives it what getline or strdup allocated:
  * by ours. So dlsym is ours too. Where the answer would be one of the C
  * library's family of malloc, and what the program itself calls by the names
- * malloc and free are ours, it is ours. In all other cases the C library's dlsym
- * is jumped to, since RTLD_NEXT depends on who calls. musl has no versions, by
- * which its dlsym could be found behind ours: there it stays as it is.
+ * malloc and free are ours, it is ours. In all other cases the C library's
+ * dlsym is jumped to, since RTLD_NEXT depends on who calls. musl has no
+ * versions, by which its dlsym could be found behind ours: there it stays as it
+ * is.
  */
 #ifndef PTM_DEEPBIND_H
 #define PTM_DEEPBIND_H

@@ -20,9 +20,9 @@
  *     unshare, setns, capset    work, or work as they should, only in a process
  *                with one thread. So the helper ends before, and comes again
  *                with the next thread that the program makes.
- *     a sandbox  holds for the thread that enters it, and for those it makes. So
- *                the same for prctl where it sets no_new_privs, without which
- *                nobody but root may set a filter of system calls.
+ *     a sandbox  holds for the thread that enters it, and for those it makes.
+ * So the same for prctl where it sets no_new_privs, without which nobody but
+ * root may set a filter of system calls.
  *
  * The option `helper` says whether there may be one.
  */
