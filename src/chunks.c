@@ -55,7 +55,9 @@ static void close_top(struct arena *arena)
     heap->touched = heap->committed;
     arena->top = NULL;
     if (fence_size == size) {
+        /* Large enough to be a block, which it is not: nobody may free it. */
         chunk_mark_inuse(top);
+        chunk_flip_cached(top);
         return;
     }
     chunk_set_head(chunk_at(top, size - fence_size), fence_size, arena->flags);

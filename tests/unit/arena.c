@@ -330,9 +330,9 @@ static void a_fence_is_no_block(void **state)
     struct chunk *fence = own.top;
     take(64);
     child_must_abort(give_any, fence,
-                     "ptm: free(): destroyed size word: address 0x%zx, "
-                     "word 0x%zx, arena 200",
-                     (size_t)chunk2mem(fence), (size_t)chunk_word(fence));
+                     "ptm: free(): double free: address 0x%zx, size 24, "
+                     "arena 200",
+                     (size_t)chunk2mem(fence));
 }
 
 static void the_old_heap_serves_on(void **state)
