@@ -1,0 +1,30 @@
+/*
+ * free of a block that a thread has freed, which has ended since: its cache was
+ * emptied, or its quarantine.
+ *
+ * expect: ptm: free(): double free: address ADDR, size 24, arena 1
+ * expect hardened: ptm: free(): double free: address ADDR, size 40, arena 1
+ */
+#include "crime.h"
+
+#include <pthread.h>
+
+static void *free_it(void *block)
+{
+    free(malloc(24));
+    free(block);
+    return NULL;
+}
+
+int main(void)
+{
+    void *block = malloc(24);
+    use(malloc(24));
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, free_it, block) != 0 ||
+        pthread_join(thread, NULL) != 0) {
+        return 1;
+    }
+    free(suspect(block));
+    return 0;
+}
