@@ -12,6 +12,8 @@
  */
 #define _GNU_SOURCE
 #include "compare.h"
+
+#include "compare_trace.h"
 #include "launch.h"
 
 #include <fcntl.h>
@@ -258,6 +260,8 @@ int compare(char **words)
     static struct comparison comparison;
 
     words = read_options(&comparison, words);
+    if (words[1] == NULL && is_trace(words[0]))
+        return compare_trace(words[0], comparison.rounds);
     find_library(comparison.library);
     find_command(&comparison.command, words);
     open_streams(&comparison);

@@ -1,5 +1,6 @@
 /*
- * compare.h - `ptm compare`: one command under both mallocs, side by side.
+ * compare.h - `ptm compare`: one command under both mallocs, side by side; or
+ * a trace under all of them (compare_trace.h).
  */
 #ifndef COMPARE_H
 #define COMPARE_H

@@ -3,13 +3,14 @@
  *
  *   ptm run       runs the command with libptm.so preloaded
  *   ptm options   shows which options are in force, and where they come from
- *   ptm compare   runs the command under both mallocs and says what each cost
+ *   ptm compare   runs the command under both mallocs and says what each cost;
+ *                 or a trace under all
  *   ptm why       says what the memory of a process is for
  *   ptm map       draws it
  *   ptm profile   writes who has asked for it
  *   ptm top       shows all processes under ptm, again and again
  *   ptm record    runs the command and keeps what it allocated
- *   ptm replay    does that again, under this malloc or that
+ *   ptm replay    does that again
  */
 #include "compare.h"
 #include "launch.h"
@@ -57,7 +58,12 @@ static const struct subcommand {
      "      rows differ as much as ptm's does, the difference is noise.\n"
      "      The command reads nothing and must do the same work in every run.\n"
      "      You see the output of one more run, made first and not counted.\n"
-     "      The first run that fails ends it all, with that run's status.\n"},
+     "      The first run that fails ends it all, with that run's status.\n"
+     "  ptm compare [-n runs] trace\n"
+     "      Replays the trace under the system malloc, ptm and the others\n"
+     "      that are installed in turn, and prints on stdout of each the run\n"
+     "      with the least CPU time: peak memory, and memory over the\n"
+     "      events as a chart.\n"},
     {"why", why,
      "  ptm why [--json | --prometheus] [--watch] process\n"
      "  ptm why [--json | --prometheus] --core file\n"
@@ -89,11 +95,10 @@ static const struct subcommand {
      "      frees, sizes and order, not contents; to ptm.trace, or -o. What\n"
      "      it runs in its turn is not recorded.\n"},
     {"replay", replay,
-     "  ptm replay [--all] trace\n"
+     "  ptm replay trace\n"
      "      Does again what the trace says, under the malloc that the tool\n"
-     "      itself runs with (ptm run ptm replay ...); with --all, under the\n"
-     "      system's, ptm, and others that are installed, three times each:\n"
-     "      the least CPU time, and resident memory over the events.\n"},
+     "      itself runs with (ptm run ptm replay ...), and prints its CPU\n"
+     "      time, and resident memory over the events.\n"},
 };
 
 enum { subcommand_count = sizeof subcommands / sizeof *subcommands };

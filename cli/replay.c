@@ -1,7 +1,6 @@
 /*
  * replay.c - allocates and frees as a trace says, under the malloc that this
- * process has, and measures it; or has itself run so under one malloc after
- * the other.
+ * process has, and measures it.
  *
  * Each lane of the trace is a thread. They take turns: a baton, the place in
  * the trace, goes from thread to thread where the lane changes, so the order
@@ -13,8 +12,8 @@
 #include "replay.h"
 
 #include "launch.h"
+#include "outcome.h"
 #include "trace.h"
-#include "verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,12 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    samples = 48, /* of resident memory, over the events */
-    touched_page = 4096,
-    line_most = 4096,
-    no_lane = -1
-};
+enum { touched_page = 4096, line_most = 4096, no_lane = -1 };
 
 struct slot {
     unsigned char *mem;
@@ -57,7 +51,7 @@ static struct player {
     uint64_t done, failed;
     uint64_t own_pages; /* of tables that are not malloc's */
     uint64_t live_bytes, peak_bytes;
-    uint64_t resident[samples];
+    uint64_t resident[outcome_samples];
     unsigned sample_count;
     int statm;
     bool is_damaged, is_over;
@@ -152,9 +146,10 @@ static uint64_t resident_now(void)
 
 static void take_sample(void)
 {
-    uint64_t due = player.header.events * player.sample_count / (samples - 1);
+    uint64_t due =
+        player.header.events * player.sample_count / (outcome_samples - 1);
 
-    if (player.sample_count < samples && player.done >= due)
+    if (player.sample_count < outcome_samples && player.done >= due)
         player.resident[player.sample_count++] = resident_now();
 }
 
@@ -316,13 +311,6 @@ static void play_all(void)
 
 /* ---- what came out ------------------------------------------------------ */
 
-struct outcome {
-    uint64_t microseconds, peak_resident, end_resident;
-    uint64_t peak_live, failed;
-    uint64_t resident[samples];
-    unsigned sample_count;
-};
-
 static uint64_t microseconds_used(void)
 {
     struct rusage usage;
@@ -330,44 +318,6 @@ static uint64_t microseconds_used(void)
     getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
-static void print_chart(const struct outcome *outcome, uint64_t most)
-{
-    static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-
-    for (unsigned i = 0; i < outcome->sample_count; i++)
-        fputs(bars[most > 0 ? outcome->resident[i] * 7 / most : 0], stdout);
-}
-
-static void print_outcome(const char *name, const struct outcome *outcome,
-                          uint64_t most)
-{
-    printf("%-14s %8.3f s %10s %10s  ", name,
-           (double)outcome->microseconds / 1e6,
-           in_words(outcome->peak_resident), in_words(outcome->end_resident));
-    print_chart(outcome, most);
-    if (outcome->failed > 0)
-        printf("  %" PRIu64 " failed", outcome->failed);
-    putchar('\n');
-}
-
-static void print_heading(const struct outcome *outcome)
-{
-    printf("live at most: %s\n%-14s %10s %10s %10s  %s\n",
-           in_words(outcome->peak_live), "malloc", "CPU time", "peak RSS",
-           "RSS at end", "RSS over the events");
-}
-
-/* For a parent: numbers only. */
-static void print_numbers(const struct outcome *outcome)
-{
-    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u",
-           outcome->microseconds, outcome->peak_resident, outcome->end_resident,
-           outcome->peak_live, outcome->failed, outcome->sample_count);
-    for (unsigned i = 0; i < outcome->sample_count; i++)
-        printf(" %" PRIu64, outcome->resident[i]);
-    putchar('\n');
 }
 
 static struct outcome play_here(const char *path)
@@ -393,144 +343,25 @@ static struct outcome play_here(const char *path)
     return outcome;
 }
 
-/* ---- one malloc after the other ----------------------------------------- */
-
-static const struct peer {
-    const char *name, *file;
-} peers[] = {
-    {"jemalloc", "libjemalloc.so.2"},
-    {"tcmalloc", "libtcmalloc_minimal.so.4"},
-    {"mimalloc", "libmimalloc.so.2"},
-    {"tbbmalloc", "libtbbmalloc_proxy.so.2"},
-};
-
-static bool find_peer(const struct peer *peer, char path[PATH_MAX])
-{
-    static const char *const folders[] = {
-        "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64",
-        "/usr/lib", "/usr/local/lib"};
-
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        snprintf(path, PATH_MAX, "%s/%s", folders[i], peer->file);
-        if (access(path, R_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool read_numbers(FILE *file, struct outcome *outcome)
-{
-    if (fscanf(file,
-               "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %u",
-               &outcome->microseconds, &outcome->peak_resident,
-               &outcome->end_resident, &outcome->peak_live, &outcome->failed,
-               &outcome->sample_count) != 6 ||
-        outcome->sample_count > samples)
-        return false;
-    for (unsigned i = 0; i < outcome->sample_count; i++)
-        if (fscanf(file, "%" SCNu64, &outcome->resident[i]) != 1)
-            return false;
-    return true;
-}
-
-/* Runs this tool on the trace with the library preloaded, or none. */
-static bool play_under(const char *library, const char *path,
-                       struct outcome *outcome)
-{
-    int ends[2], status;
-    bool is_read;
-    pid_t child;
-    FILE *file;
-
-    require(pipe2(ends, O_CLOEXEC) == 0, "pipe");
-    child = fork();
-    require(child >= 0, "fork");
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        if (library != NULL)
-            setenv("LD_PRELOAD", library, 1);
-        else
-            unsetenv("LD_PRELOAD");
-        execl("/proc/self/exe", "ptm", "replay", "--numbers", path,
-              (char *)NULL);
-        _exit(exit_tool);
-    }
-    close(ends[1]);
-    file = fdopen(ends[0], "r");
-    require(file != NULL, "fdopen");
-    is_read = read_numbers(file, outcome);
-    fclose(file);
-    require(waitpid(child, &status, 0) == child, "waitpid");
-    return is_read && status == 0;
-}
-
-/* The least time of so many rounds, and what else that one had. */
-static bool play_best(const char *library, const char *path, int rounds,
-                      struct outcome *best)
-{
-    for (int i = 0; i < rounds; i++) {
-        struct outcome outcome = {0};
-
-        if (!play_under(library, path, &outcome))
-            return false;
-        if (i == 0 || outcome.microseconds < best->microseconds)
-            *best = outcome;
-    }
-    return true;
-}
-
-static int compare_all(const char *path)
-{
-    enum { own = 2, all = own + sizeof peers / sizeof *peers, rounds = 3 };
-    struct outcome outcomes[all] = {0};
-    const char *names[all] = {"system", "ptm"};
-    bool is_there[all] = {false};
-    char library[PATH_MAX];
-    uint64_t most = 0;
-
-    is_there[0] = play_best(NULL, path, rounds, &outcomes[0]);
-    if (!is_there[0])
-        return exit_tool; /* it has said why */
-    find_library(library);
-    is_there[1] = play_best(library, path, rounds, &outcomes[1]);
-    for (int i = own; i < all; i++) {
-        names[i] = peers[i - own].name;
-        is_there[i] = find_peer(&peers[i - own], library) &&
-                      play_best(library, path, rounds, &outcomes[i]);
-    }
-    for (int i = 0; i < all; i++)
-        for (unsigned k = 0; is_there[i] && k < outcomes[i].sample_count; k++)
-            if (outcomes[i].resident[k] > most)
-                most = outcomes[i].resident[k];
-    print_heading(&outcomes[0]);
-    for (int i = 0; i < all; i++)
-        if (is_there[i])
-            print_outcome(names[i], &outcomes[i], most);
-    return 0;
-}
-
 /* ---- the subcommand ----------------------------------------------------- */
 
 int replay(char **words)
 {
-    const char *mode = "";
+    bool is_for_parent = words[0] != NULL && strcmp(words[0], "--numbers") == 0;
     struct outcome outcome;
 
+    words += is_for_parent;
     if (words[0] != NULL && words[0][0] == '-')
-        mode = *words++;
-    if (*mode != '\0' && strcmp(mode, "--all") != 0 &&
-        strcmp(mode, "--numbers") != 0)
-        fail(exit_tool, "replay: unknown option '%s'; see ptm --help", mode);
+        fail(exit_tool, "replay: unknown option '%s'; see ptm --help",
+             words[0]);
     if (words[0] == NULL || words[1] != NULL)
         fail(exit_tool, "replay: one trace is wanted; see ptm --help");
-    if (strcmp(mode, "--all") == 0)
-        return compare_all(words[0]);
     outcome = play_here(words[0]);
-    if (strcmp(mode, "--numbers") == 0) {
-        print_numbers(&outcome);
+    if (is_for_parent) {
+        outcome_write(&outcome);
     } else {
-        print_heading(&outcome);
-        print_outcome("this one", &outcome, outcome.peak_resident);
+        outcome_print_heading(&outcome);
+        outcome_print("this one", &outcome, outcome.peak_resident);
     }
     return 0;
 }
