@@ -93,9 +93,9 @@ static void posix_memalign_aligns(void **state)
  * than its request. */
 static size_t most_usable_aligned(size_t alignment, size_t size)
 {
-    size_t object = (size + alignment - 1) / alignment * alignment;
+    size_t object = object_for((size + alignment - 1) / alignment * alignment);
     size_t chunk = size + 24 + 31;
-    return object <= RUN_OBJECT_MAX && object > chunk ? object : chunk;
+    return object > chunk ? object : chunk;
 }
 
 /* Many at once: each cuts its chunk out of a larger one, and what remains on

@@ -180,11 +180,24 @@ static inline size_t chunk_for(size_t size)
     return (chunk - 16 + step - 1) / step * step + 16;
 }
 
+/* The largest object that serves a request: a few sizes may share it, by steps
+ * of an eighth of an octave. 0: none. */
+static inline size_t object_for(size_t size)
+{
+    size_t octave = 256;
+    while (2 * octave < size) {
+        octave *= 2;
+    }
+    size_t step = size > 256 ? octave / 8 : 16;
+    return size <= 1024 ? (size + step - 1) / step * step : 0;
+}
+
 /* The most that a request is given. What would remain of a free chunk may be
  * too small to stand alone. */
 static inline size_t most_usable(size_t size)
 {
-    return chunk_for(size) - 8 + 16;
+    size_t chunk = chunk_for(size) - 8 + 16;
+    return object_for(size) > chunk ? object_for(size) : chunk;
 }
 
 /* Plans for faulty_use. */
