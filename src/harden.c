@@ -388,10 +388,11 @@ static void unlist(const struct quarantine *quarantine)
 PTM_COLD static struct quarantine *make_own(void)
 {
     const struct arena *arena = arenas_attached();
-    if (arena == NULL || mine.is_settled) {
+    /* A handler that comes in between makes none besides. */
+    if (arena == NULL ||
+        __atomic_exchange_n(&mine.is_settled, true, __ATOMIC_RELAXED)) {
         return NULL;
     }
-    mine.is_settled = true;
     struct quarantine *own = quarantine_make(arena);
     if (own != NULL) {
         own->most = share_of_all();
@@ -547,32 +548,45 @@ static bool has_sound_neighbour(const struct heap *heap,
            (low & CHUNK_PREV_INUSE) != 0;
 }
 
-bool harden_free_own(void *mem)
+/* Whether this is a sound block of the quarantine's arena that may wait in it,
+ * and of several that free it nobody else gets it. */
+PTM_INLINE bool claims(const struct quarantine *own, void *mem)
 {
-    struct quarantine *own = mine.own;
     struct heap *heap = heap_for_ptr(mem);
     struct chunk *chunk = mem2chunk(mem);
-    if (unlikely(own == NULL) || unlikely(owner_of(mem) != own->owner) ||
+    if (unlikely(owner_of(mem) != own->owner) ||
         unlikely(!heap_contains(heap, chunk)) ||
-        unlikely(heap_page_byte(heap, mem) != 0) || unlikely(own->is_busy)) {
+        unlikely(heap_page_byte(heap, mem) != 0)) {
         return false;
     }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     size_t usable = usable_size_of(word_size(low));
-    if (unlikely(chunk_seal(chunk) != seal) ||
-        unlikely(!quarantine_takes(usable)) ||
-        unlikely(!has_sound_neighbour(heap, chunk, word_size(low))) ||
-        unlikely(!has_usual_canary(chunk, usable)) ||
-        unlikely(!chunk_claim(chunk, seal))) {
+    return likely(chunk_seal(chunk) == seal) &&
+           likely(quarantine_takes(usable)) &&
+           likely(has_sound_neighbour(heap, chunk, word_size(low))) &&
+           likely(has_usual_canary(chunk, usable)) &&
+           likely(chunk_claim(chunk, seal));
+}
+
+/* Whose quarantine it is must stay so from the first look at the block on: a
+ * handler that has come in between might take it to another arena. */
+bool harden_free_own(void *mem)
+{
+    struct quarantine *own = mine.own;
+    if (unlikely(own == NULL) || unlikely(own->is_busy)) {
         return false;
     }
     begin_use(own);
-    memset(mem, 0, usable);
-    quarantine_add(own, mem, usable);
-    let_some_go(own);
+    bool is_ours = claims(own, mem);
+    if (likely(is_ours)) {
+        size_t usable = usable_size_of(chunk_size(mem2chunk(mem)));
+        memset(mem, 0, usable);
+        quarantine_add(own, mem, usable);
+        let_some_go(own);
+    }
     end_use(own);
-    return true;
+    return is_ours;
 }
 
 bool harden_free_first(void *mem)

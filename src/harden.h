@@ -35,11 +35,12 @@
  * is looked at again under the lock, where crimes are told.
  *
  * Signals and fork. `is_busy` is set, by plain stores of the thread itself,
- * while its quarantine changes: a handler that comes in between goes the long
- * way, and so does the child that it forks, until it returns to what it has
- * interrupted. In a child the quarantines of other threads are lost, with what
- * is in them, as are caches; its own is whole, or, where the arena was lost,
- * dropped when it next needs the lock.
+ * while its quarantine changes, or a block is looked at that is to go there: a
+ * handler that comes in between goes the long way, and so does the child that
+ * it forks, until it returns to what it has interrupted. In a child the
+ * quarantines of other threads are lost, with what is in them, as are caches;
+ * its own is whole, or, where the arena was lost, dropped when it next needs
+ * the lock.
  *
  * Blocks that were made before the options could be read have no canary. All of
  * them lie below the place that top had then: there a block without one is
