@@ -5,7 +5,7 @@
  * this list; tools/check-floors holds every file to that.
  */
 
-/* floor 0: ground (also describe.h, probes.h) */
+/* floor 0: ground (also describe.h, patience.h, probes.h) */
 #include "os_linux.c"
 #include "os_cgroup.c"
 #include "fatal.c"

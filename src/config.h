@@ -146,6 +146,12 @@ enum {
     /* Slow calls after which waiting outboxes are sent whatever they hold. */
     OUTBOX_PATIENCE = 32,
 
+    /* Where the kernel had no memory for a parcel or a magazine, so many frees
+     * go by before it is asked again. Of 16 to 18 million calls that were
+     * refused to stress/oom_limited, 60,000 are left; and 256 frees that do
+     * without while there is memory again are a matter of microseconds. */
+    REFUSAL_PATIENCE = 256,
+
     /* Freed mappings that wait to be used again. */
     RECENT_MAPPINGS = 32,
 

@@ -10,8 +10,12 @@ _Static_assert(sizeof(struct magazine) == 512, "a magazine fills its lines");
 static struct magazine *new_magazine(struct depot *depot)
 {
     if (depot->metadata_left < sizeof(struct magazine)) {
+        if (patience_is_asked(&depot->patience)) {
+            return NULL;
+        }
         char *metadata = os_map_fenced(METADATA_STEP);
         if (metadata == NULL) {
+            patience_begin(&depot->patience);
             return NULL;
         }
         depot->metadata = metadata;

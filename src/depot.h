@@ -20,6 +20,7 @@
 
 #include "base.h"
 #include "class.h"
+#include "patience.h"
 
 enum {
     DEPOT_MAP_WORDS = (CLASS_COUNT + 63) / 64,
@@ -41,6 +42,7 @@ struct depot {
     size_t blocks; /* may be read without the lock, as a hint */
     size_t low;    /* fewest blocks for a while: that many were not needed */
     unsigned hand; /* the class to shrink next */
+    struct patience patience; /* before metadata is asked for again */
 };
 
 /* Whether the map says that the class has magazines. */
@@ -50,7 +52,7 @@ static inline bool depot_has(const struct depot *depot, unsigned size_class)
 }
 
 /* Stores `count` blocks of a class; returns how many found room, fewer only
- * when there is no memory for a magazine. */
+ * when there is no memory for a magazine, or was none a while ago. */
 size_t depot_give(struct depot *depot, unsigned size_class, void *const *mems,
                   size_t count);
 

@@ -1,6 +1,7 @@
 #include "parcel.h"
 
 #include "os.h"
+#include "patience.h"
 
 /* The address, shifted so that its low bits, which are zero, leave room for
  * the count. */
@@ -15,6 +16,7 @@ _Static_assert(ADDRESS_BITS <= 48 && PARCEL_SIZE == 1 << 11,
 #define POOL_COUNT_MASK (((uint64_t)1 << POOL_COUNT_BITS) - 1)
 
 static uint64_t pool;
+static struct patience patience;
 
 static struct parcel *top_of(uint64_t head)
 {
@@ -56,7 +58,13 @@ static struct parcel *pop(void)
 static struct parcel *map_parcels(void)
 {
     size_t bytes = os_page_size();
+    if (patience_is_asked(&patience)) {
+        return NULL;
+    }
     struct parcel *parcels = os_map_fenced(bytes);
+    if (parcels == NULL) {
+        patience_begin(&patience);
+    }
     for (size_t i = 1; parcels != NULL && i < bytes / PARCEL_SIZE; i++) {
         parcel_put(&parcels[i]);
     }

@@ -106,7 +106,7 @@ static inline unsigned entry_class(uint64_t entry)
 }
 
 /* An empty parcel, at a multiple of its size, or NULL when there is no memory
- * for one. */
+ * for one, or was none a while ago (patience.h). */
 struct parcel *parcel_get(void);
 
 /* Nobody needs what is written there any more. */

@@ -131,8 +131,18 @@ static void without_memory_less_is_stored(void **state)
     (void)state;
     faulty_use(&no_memory);
     assert_int_equal(give(CLASS, 0, 5), 0);
+    /* The kernel is asked again after a while. */
+    for (int i = 0; i < REFUSAL_PATIENCE; i++) {
+        assert_int_equal(give(CLASS, 0, 5), 0);
+    }
+    assert_int_equal(faulty_calls_refused(), 1);
+    assert_int_equal(give(CLASS, 0, 5), 0);
+    assert_int_equal(faulty_calls_refused(), 2);
     totals_must_be(0, 0);
     faulty_use(NULL);
+    for (int i = 0; i < REFUSAL_PATIENCE; i++) {
+        assert_int_equal(give(CLASS, 0, 1), 0);
+    }
     assert_int_equal(give(CLASS, 0, 1), 1);
     /* What there is is used up first. */
     faulty_use(&no_memory);

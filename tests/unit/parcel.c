@@ -64,11 +64,12 @@ static void the_one_put_last_is_the_next(void **state)
     parcel_put(second);
 }
 
+static const struct faulty_plan no_memory = {
+    .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
+
 /* What the kernel has given before is still there. */
 static void empty_the_pool(void *unused)
 {
-    const struct faulty_plan no_memory = {
-        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
     (void)unused;
     parcel_put(parcel_get());
     faulty_use(&no_memory);
@@ -80,14 +81,78 @@ static void empty_the_pool(void *unused)
     MUST(parcel_get() == NULL);
     parcel_put(last);
     MUST(parcel_get() == last);
-    faulty_use(NULL);
-    MUST(parcel_get() != NULL);
 }
 
 static void without_memory_there_is_none(void **state)
 {
     (void)state;
     child_must_succeed(empty_the_pool, NULL);
+}
+
+/* Nor is it for ever, once that there is memory again. */
+static void ask_in_vain(void *unused)
+{
+    enum { REFUSALS = 20 };
+    (void)unused;
+    faulty_use(&no_memory);
+    while (parcel_get() != NULL) {
+    }
+    MUST(faulty_calls_refused() == 1);
+    for (int i = 0; i < REFUSALS * (REFUSAL_PATIENCE + 1); i++) {
+        MUST(parcel_get() == NULL);
+    }
+    MUST(faulty_calls_refused() == 1 + REFUSALS);
+    faulty_use(NULL);
+    for (int i = 0; i < REFUSAL_PATIENCE; i++) {
+        MUST(parcel_get() == NULL);
+    }
+    MUST(parcel_get() != NULL);
+}
+
+static void the_kernel_is_not_asked_each_time(void **state)
+{
+    (void)state;
+    child_must_succeed(ask_in_vain, NULL);
+}
+
+static void *ask_for_many(void *unused)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        MUST(parcel_get() == NULL);
+    }
+    return unused;
+}
+
+/* Whoever counts at the same time, nobody is lost in waiting. */
+static void ask_in_threads(void *unused)
+{
+    pthread_t threads[THREADS];
+    (void)unused;
+    faulty_use(&no_memory);
+    while (parcel_get() != NULL) {
+    }
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_create(&threads[i], NULL, ask_for_many, NULL) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_join(threads[i], NULL) == 0);
+    }
+    /* As many as there are threads may ask at once. */
+    unsigned long rounds = (unsigned long)THREADS * ROUNDS / REFUSAL_PATIENCE;
+    MUST(faulty_calls_refused() > 1);
+    MUST(faulty_calls_refused() <= THREADS * (rounds + 2));
+    faulty_use(NULL);
+    struct parcel *parcel = NULL;
+    for (int i = 0; parcel == NULL; i++) {
+        MUST(i <= REFUSAL_PATIENCE);
+        parcel = parcel_get();
+    }
+}
+
+static void threads_that_wait_come_to_an_end(void **state)
+{
+    (void)state;
+    child_must_succeed(ask_in_threads, NULL);
 }
 
 /* Nobody else writes to a parcel that this thread has got. */
@@ -124,8 +189,6 @@ static void trade(void *unused)
     }
     /* There are as many as were out at once, rounded up to a page each time
      * that there was none; each of them once. */
-    const struct faulty_plan no_memory = {
-        .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
     faulty_use(&no_memory);
     size_t count = 0;
     struct parcel *parcel;
@@ -153,6 +216,8 @@ int main(void)
         cmocka_unit_test(a_parcel_knows_where_it_ends),
         cmocka_unit_test(the_one_put_last_is_the_next),
         cmocka_unit_test(without_memory_there_is_none),
+        cmocka_unit_test(the_kernel_is_not_asked_each_time),
+        cmocka_unit_test(threads_that_wait_come_to_an_end),
         cmocka_unit_test(threads_trade_through_the_pool),
     };
     return UNIT_RUN(tests);

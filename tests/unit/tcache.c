@@ -511,6 +511,17 @@ static void empty_the_pool_of_parcels(void)
     }
 }
 
+/* So many must do without one before the kernel is asked again. */
+static void outwait_refusals_of_parcels(void)
+{
+    struct parcel *parcel = NULL;
+    for (int i = 0; parcel == NULL; i++) {
+        MUST(i <= REFUSAL_PATIENCE);
+        parcel = parcel_get();
+    }
+    parcel_put(parcel);
+}
+
 /* The cache stays with its old arena until there is memory. */
 static void move_without_memory(void *unused)
 {
@@ -533,6 +544,7 @@ static void move_without_memory(void *unused)
     actor_do(&holder, release, &main_arena);
     must_be_sound();
     faulty_use(NULL);
+    outwait_refusals_of_parcels();
     mem = alloc_malloc(3000);
     MUST(owner_of(mem) == 2 && tcache_self()->owner == 2);
     MUST(at_hand(112) == 0);
