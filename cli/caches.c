@@ -20,7 +20,11 @@ enum {
 };
 
 /* Where a cached block was found, if not in a thread's cache. */
-enum { in_depot = 0x7fffffff, in_quarantine = 0x7ffffffe };
+enum {
+    in_depot = 0x7fffffff,
+    in_quarantine = 0x7ffffffe,
+    in_parcel = 0x7ffffffd
+};
 
 static size_t known_index(const struct work *work, uint64_t mem)
 {
@@ -63,12 +67,34 @@ static void know(struct work *work, uint64_t mem, uint32_t where)
     know_in(work, (struct known_block){mem, where});
 }
 
+static bool parcels_are_described(const struct layout *layout)
+{
+    return layout_has(layout->parcel_next) &&
+           layout_has(layout->parcel_count) &&
+           layout_has(layout->parcel_entries) &&
+           layout_has(layout->parcel_class_shift) &&
+           layout->parcel_class_shift < 64 && layout->parcel_size <= 4096 &&
+           layout->parcel_entries <= layout->parcel_size &&
+           layout->parcel_size % sizeof(uint64_t) == 0 &&
+           layout->parcel_size > 0;
+}
+
+/* What is in no list was freed after they were read, or is on its way from one
+ * to the other. It is counted to those that the program fills as it goes on. */
+static enum row row_of_unknown(const struct work *work)
+{
+    if (work->has_quarantines)
+        return row_quarantine;
+    return parcels_are_described(work->layout) ? row_thread_cache
+                                               : row_under_way;
+}
+
 enum row row_of_cached(const struct work *work, uint64_t mem,
                        struct thread_account **thread)
 {
     *thread = NULL;
     if (work->known_room == 0)
-        return row_under_way;
+        return row_of_unknown(work);
     for (size_t i = known_index(work, mem); work->known[i].mem != 0;
          i = (i + 1) & (work->known_room - 1)) {
         if (work->known[i].mem != mem)
@@ -77,10 +103,29 @@ enum row row_of_cached(const struct work *work, uint64_t mem,
             return row_depot;
         if (work->known[i].where == in_quarantine)
             return row_quarantine;
+        if (work->known[i].where == in_parcel)
+            return row_under_way;
         *thread = &work->account->threads[work->known[i].where];
         return row_thread_cache;
     }
-    return row_under_way;
+    return row_of_unknown(work);
+}
+
+/* The entries of a parcel from the first on: addresses, with classes above. */
+static void know_parcel(struct work *work, uint64_t parcel, uint64_t count)
+{
+    const struct layout *layout = work->layout;
+    uint64_t entries[4096 / sizeof(uint64_t)];
+    uint64_t room =
+        (layout->parcel_size - layout->parcel_entries) / sizeof *entries;
+
+    if (count > room || !read_at(work, parcel + layout->parcel_entries, entries,
+                                 count * sizeof *entries))
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        know(work,
+             entries[i] & (((uint64_t)1 << layout->parcel_class_shift) - 1),
+             in_parcel);
 }
 
 /* Reads what there is of a mapping; absent pages read as zero. */
@@ -140,8 +185,17 @@ static void claim_outboxes(struct work *work, const unsigned char *bytes)
                bytes + layout->cache_outboxes + i * layout->outbox_size +
                    layout->outbox_next,
                sizeof next);
-        if (next != 0)
-            claim(work, next - 1, next, row_metadata);
+        if (next == 0)
+            continue;
+        claim(work, next - 1, next, row_metadata);
+        if (parcels_are_described(layout)) {
+            uint64_t parcel =
+                (next - 1) / layout->parcel_size * layout->parcel_size;
+
+            know_parcel(work, parcel,
+                        (next - parcel - layout->parcel_entries) /
+                            sizeof(uint64_t));
+        }
     }
 }
 
@@ -279,7 +333,7 @@ static void read_depot(struct work *work, uint64_t arena)
     read_magazines(work, word_at(work, arena + layout->arena_spare), 0, &steps);
 }
 
-static void claim_parcels(struct work *work, uint64_t parcel)
+static void claim_parcels(struct work *work, uint64_t parcel, bool has_blocks)
 {
     const struct layout *layout = work->layout;
 
@@ -287,6 +341,9 @@ static void claim_parcels(struct work *work, uint64_t parcel)
         if (memory_region(work->memory, parcel) == NULL)
             return;
         claim(work, parcel, parcel + layout->parcel_size, row_metadata);
+        if (has_blocks)
+            know_parcel(work, parcel,
+                        word_at(work, parcel + layout->parcel_count));
         parcel = word_at(work, parcel + layout->parcel_next);
     }
 }
@@ -303,13 +360,15 @@ void read_pool(struct work *work)
     head = word_at(work, layout->pool);
     claim_parcels(work,
                   head >> layout->pool_count_bits << layout->pool_count_bits >>
-                      layout->pool_shift);
+                      layout->pool_shift,
+                  false);
 }
 
 static void read_arena(struct work *work, unsigned number, uint64_t arena)
 {
     const struct layout *layout = work->layout;
     struct arena_account *account = &work->account->arenas[number];
+    bool has_blocks = parcels_are_described(layout);
     uint32_t threads = 0;
 
     read_at(work, arena + layout->arena_threads, &threads, sizeof threads);
@@ -319,10 +378,13 @@ static void read_arena(struct work *work, unsigned number, uint64_t arena)
         claim(work, arena, arena + layout->arena_size, row_metadata);
     read_depot(work, arena);
     if (layout_has(layout->arena_arrivals))
-        claim_parcels(work, word_at(work, arena + layout->arena_arrivals));
+        claim_parcels(work, word_at(work, arena + layout->arena_arrivals),
+                      has_blocks);
     if (layout_has(layout->arena_inbox) && layout_has(layout->inbox_count_mask))
-        claim_parcels(work, word_at(work, arena + layout->arena_inbox) &
-                                ~layout->inbox_count_mask);
+        claim_parcels(work,
+                      word_at(work, arena + layout->arena_inbox) &
+                          ~layout->inbox_count_mask,
+                      has_blocks);
 }
 
 bool read_arenas(struct work *work)
@@ -357,6 +419,7 @@ static void read_quarantine(struct work *work, uint64_t at)
     uint64_t count = word_at(work, at + layout->quarantine_count);
 
     claim(work, at, at + layout->quarantine_size, row_metadata);
+    work->has_quarantines = true;
     if (count > layout->quarantine_most) {
         complain(work, "a quarantine is damaged");
         return;

@@ -37,6 +37,7 @@ struct work {
     uint64_t *claimed; /* resident bytes of each region that are claimed */
     int64_t *doubtful; /* pages of each region that may be resident after all */
     bool is_out_of_memory;
+    bool has_quarantines; /* it runs in hardened mode */
     /* The heap, and its page, that blocks are now counted for. */
     const struct heap_view *heap;
     const unsigned char *states;

@@ -9,12 +9,16 @@
  *   threads     200 threads that have freed what they had, and wait
  *   small       a bit of everything, in little memory
  *   busy        four threads that never stop to allocate and free
+ *   alone       one that does not, before its input ends
+ *   sender      one that has freed another's, which nobody fetches
  *   overflow    writes behind the end of a block
  *
  * Says "ready" when it is as large as it will be; ends when its input does.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +33,8 @@ enum {
     waiting_threads = 200,
     cached_blocks = 60,
     busy_threads = 4,
-    busy_slots = 500
+    busy_slots = 500,
+    sent = 1000 /* some parcels, not all of them full */
 };
 
 static void *kept[blocks];
@@ -154,6 +159,47 @@ static void be_busy(void)
         sem_wait(&has_freed);
 }
 
+static bool input_ends(void)
+{
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+
+    return poll(&input, 1, 0) != 0;
+}
+
+static void be_busy_alone(void)
+{
+    unsigned random = 1;
+
+    puts("ready");
+    fflush(stdout);
+    while (!input_ends())
+        for (int i = 0; i < 100000; i++) {
+            void **place = &kept[random >> 8 & 1023];
+
+            random = random * 1103515245 + 12345;
+            free(*place);
+            *place = block_of(random >> 16 & 4095);
+        }
+}
+
+static void *fill_parcels(void *unused)
+{
+    for (int i = 0; i < sent; i++)
+        free(kept[i]);
+    sem_post(&has_freed);
+    pause();
+    return unused;
+}
+
+static void send_blocks(void)
+{
+    sem_init(&has_freed, 0, 0);
+    for (int i = 0; i < sent; i++)
+        kept[i] = block_of(1000);
+    start(fill_parcels);
+    sem_wait(&has_freed);
+}
+
 static void overflow(void)
 {
     char *block = block_of(2000);
@@ -167,9 +213,16 @@ static const struct role {
     const char *name;
     void (*play)(void);
 } roles[] = {
-    {"leak", leak},    {"fragmented", fragment},   {"chunks", fragment_chunks},
-    {"peak", peak},    {"threads", start_threads}, {"small", be_small},
-    {"busy", be_busy}, {"overflow", overflow},
+    {"leak", leak},
+    {"fragmented", fragment},
+    {"chunks", fragment_chunks},
+    {"peak", peak},
+    {"threads", start_threads},
+    {"small", be_small},
+    {"busy", be_busy},
+    {"alone", be_busy_alone},
+    {"sender", send_blocks},
+    {"overflow", overflow},
 };
 
 int main(int count, char **words)

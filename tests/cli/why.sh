@@ -132,6 +132,23 @@ for _ in {1..20}; do
 done
 stop
 
+# What is freed while the account is taken is in no list that it has read.
+test="one that never stops, and has no other thread to send blocks to"
+begin "$victim" alone
+for _ in {1..20}; do
+  tool why --json "$process"
+  expect_status 0
+  expect_jq '([.rows[]] | add) == .resident and (.threads | length) == 1'
+  expect_jq '.rows.under_way == 0 and .rows.thread_caches > 0'
+done
+stop
+
+test="one whose blocks wait for a thread that does not come"
+begin "$victim" sender
+expect_account
+expect_jq '.rows.under_way > 200000'
+stop
+
 test="python3, whose objects malloc does not see, or sees"
 program='x = [str(i) * 9 for i in range(300000)]; print("ready", flush=True); input()'
 begin "$python3" -c "$program"
