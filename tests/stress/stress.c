@@ -156,12 +156,21 @@ static void *allocate(struct place *place, size_t size, struct rng *rng)
     }
 }
 
+/* A guarded block is at the end of its page, or at the start. */
+static bool may_be_guarded(const struct place *place)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)place->block;
+
+    return start % page == 0 || (start + place->usable) % page == 0;
+}
+
 /* Of a run: those have no header, so that all of their size is usable. So may
- * that of a guarded block be, or of a hardened one. */
+ * that of a hardened block be. */
 static bool is_object(const struct place *place)
 {
     return place->usable > 0 && place->usable <= 1024 &&
-           place->usable % 16 == 0;
+           place->usable % 16 == 0 && !may_be_guarded(place);
 }
 
 static bool is_option(const char *text)
