@@ -36,15 +36,18 @@ bool os_decommit(void *address, size_t size);
 /* Readable, writable, zeroed memory anywhere; NULL when refused. */
 void *os_map(size_t size);
 
-/* The same between two pages that nobody may write, so that who runs off the
- * end of what lies beside it faults before he gets there. For what the
- * allocator believes. */
+/* The same between two closed pages, so that who runs off the end of it faults,
+ * and who runs off the end of what lies beside it does before he gets there. */
 void *os_map_fenced(size_t size);
 bool os_unmap_fenced(void *address, size_t size);
 
 /* Memory that may not even be read from now on; it keeps its contents, and
  * os_commit opens it again. False when refused: nothing has changed then. */
 bool os_close(void *address, size_t size);
+
+/* The same, and its pages are freed: when it is opened again it reads as zero.
+ * False when refused: the memory is then as it was. */
+bool os_take_away(void *address, size_t size);
 
 /* Memory that may be read and no more. False when refused. */
 bool os_freeze(void *address, size_t size);

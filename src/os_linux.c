@@ -115,8 +115,9 @@ void *os_map(size_t size)
 void *os_map_fenced(size_t size)
 {
     size_t page = os_page_size();
-    char *fence = os_reserve(size + 2 * page);
+    char *fence = map(NULL, size + 2 * page, PROT_NONE, MAP_NORESERVE);
     if (fence != NULL && !os_commit(fence + page, size)) {
+        /* If that is refused too, some addresses are lost. */
         os_unmap(fence, size + 2 * page);
         fence = NULL;
     }
@@ -132,6 +133,11 @@ bool os_unmap_fenced(void *address, size_t size)
 bool os_close(void *address, size_t size)
 {
     return protect(address, size, PROT_NONE);
+}
+
+bool os_take_away(void *address, size_t size)
+{
+    return map(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED) == address;
 }
 
 bool os_freeze(void *address, size_t size)

@@ -31,17 +31,12 @@ struct walled walled_map(size_t alignment, size_t size)
     size_t inner = round_up(CHUNK_HEADER_SIZE + room, page);
     struct walled walled = {.chunk = NULL};
     ptm_assert(alignment <= page);
-    char *start = os_reserve(inner + 2 * page);
-    if (start == NULL) {
-        return walled;
-    }
-    if (!os_commit(start + page, inner)) {
-        /* If that is refused too, some addresses are lost. */
-        os_unmap(start, inner + 2 * page);
+    char *first = os_map_fenced(inner);
+    if (first == NULL) {
         return walled;
     }
     seal_prepare();
-    walled.chunk = mem2chunk(start + page + inner - room);
+    walled.chunk = mem2chunk(first + inner - room);
     walled.length = CHUNK_HEADER_SIZE + room;
     walled.slack = room - size;
     memset(end_of_walled(&walled) - walled.slack, slack_fill(walled.chunk),
@@ -67,7 +62,7 @@ struct mapping walled_close(const struct walled *walled)
     char *first = (char *)round_down((uintptr_t)walled->chunk, page);
     char *end = (char *)end_of_walled(walled);
     /* Where the kernel refuses, a use after free goes unnoticed. */
-    if (!os_decommit(first, (size_t)(end - first))) {
+    if (!os_take_away(first, (size_t)(end - first))) {
         os_purge(first, (size_t)(end - first));
     }
     return (struct mapping){.start = first - page,

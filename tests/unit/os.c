@@ -249,7 +249,7 @@ static void a_fence_stands_on_both_sides(void **state)
     assert_non_null(memory);
     assert_true(is_zero(memory, 2 * page));
     assert_true(is_writable(memory) && is_writable(memory + 2 * page - 1));
-    assert_false(is_writable(memory - 1) || is_writable(memory + 2 * page));
+    assert_false(is_readable(memory - 1) || is_readable(memory + 2 * page));
     assert_true(os_unmap_fenced(memory, 2 * page));
     assert_false(is_readable(memory - 1) || is_readable(memory) ||
                  is_readable(memory + 2 * page));
@@ -283,6 +283,22 @@ static void closed_memory_opens_again_as_it_was(void **state)
     assert_false(os_close(memory, page) || os_freeze(memory, page));
     fake.protects_nothing = false;
     assert_true(os_unmap(memory, page));
+}
+
+static void what_is_taken_away_is_closed_and_comes_back_zero(void **state)
+{
+    (void)state;
+    char *memory = os_map(3 * page);
+    memset(memory, 1, 3 * page);
+    assert_true(os_take_away(memory + page, page));
+    assert_int_equal(memory[page - 1], 1);
+    assert_int_equal(memory[2 * page], 1);
+    assert_false(is_readable(memory + page));
+    assert_false(os_reserve_at(memory + page, page));
+    assert_true(os_commit(memory + page, page));
+    assert_true(is_zero(memory + page, page) && is_writable(memory + page));
+    assert_false(os_take_away(memory + 1, page));
+    assert_true(os_unmap(memory, 3 * page));
 }
 
 static void refusals_leave_errno_alone(void **state)
@@ -905,6 +921,7 @@ int main(void)
         cmocka_unit_test(a_fence_stands_on_both_sides),
         cmocka_unit_test(a_fence_that_is_refused_leaves_nothing),
         cmocka_unit_test(closed_memory_opens_again_as_it_was),
+        cmocka_unit_test(what_is_taken_away_is_closed_and_comes_back_zero),
         cmocka_unit_test(refusals_leave_errno_alone),
         cmocka_unit_test(fork_wipes_what_was_mapped_for_it),
         cmocka_unit_test(cpus_are_limited_by_the_affinity_mask),
