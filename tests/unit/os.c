@@ -301,6 +301,32 @@ static void what_is_taken_away_is_closed_and_comes_back_zero(void **state)
     assert_true(os_unmap(memory, 3 * page));
 }
 
+/* Whatever is written there, and without a change of anything. */
+static void words_that_may_be_read_are_told(void **state)
+{
+    (void)state;
+    char *memory = os_map(2 * page);
+    char *last = memory + page - sizeof(uint64_t);
+    sigset_t before = {0}, after = {0};
+    assert_int_equal(sigprocmask(SIG_SETMASK, NULL, &before), 0);
+    assert_true(os_close(memory + page, page));
+    errno = 77;
+    for (int byte = 0; byte < 256; byte += 255) {
+        memset(memory, byte, page);
+        assert_true(os_can_read(memory) && os_can_read(last));
+    }
+    assert_true(os_freeze(memory, page));
+    assert_true(os_can_read(memory) && os_can_read(last));
+    assert_false(os_can_read(memory + page));
+    assert_false(os_can_read(NULL));
+    assert_true(os_unmap(memory, 2 * page));
+    assert_false(os_can_read(memory));
+    assert_false(os_can_read((void *)((uintptr_t)1 << 63)));
+    assert_int_equal(errno, 77);
+    assert_int_equal(sigprocmask(SIG_SETMASK, NULL, &after), 0);
+    assert_memory_equal(&before, &after, sizeof before);
+}
+
 static void refusals_leave_errno_alone(void **state)
 {
     const size_t huge = (size_t)1 << 62;
@@ -922,6 +948,7 @@ int main(void)
         cmocka_unit_test(a_fence_that_is_refused_leaves_nothing),
         cmocka_unit_test(closed_memory_opens_again_as_it_was),
         cmocka_unit_test(what_is_taken_away_is_closed_and_comes_back_zero),
+        cmocka_unit_test(words_that_may_be_read_are_told),
         cmocka_unit_test(refusals_leave_errno_alone),
         cmocka_unit_test(fork_wipes_what_was_mapped_for_it),
         cmocka_unit_test(cpus_are_limited_by_the_affinity_mask),
