@@ -59,8 +59,10 @@ static PTM_COLD symbol_function *find_dlsym(void)
     return found;
 }
 
+/* By its plain name or that with __libc_ before it. */
 static bool is_of_malloc(const char *name)
 {
+    static const char prefix[] = "__libc_";
     static const char family[][20] = {
         "malloc",       "free",         "calloc",
         "realloc",      "reallocarray", "memalign",
@@ -69,6 +71,9 @@ static bool is_of_malloc(const char *name)
         "mallinfo",     "mallinfo2",    "malloc_trim",
         "malloc_stats", "malloc_info",  "malloc_usable_size",
     };
+    if (strncmp(name, prefix, sizeof prefix - 1) == 0) {
+        name += sizeof prefix - 1;
+    }
     for (size_t i = 0; i < sizeof family / sizeof family[0]; i++) {
         if (name[0] == family[i][0] && strcmp(name, family[i]) == 0) {
             return true;

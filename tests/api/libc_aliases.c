@@ -57,6 +57,27 @@ static void all_names_are_of_one_library(void **state)
     }
 }
 
+/* Who asks it for malloc by one name may ask ptm for free by another. */
+static void the_handle_of_glibc_has_ours_by_both_names(void **state)
+{
+    (void)state;
+    void *libc = dlopen("libc.so.6", RTLD_NOW);
+    unsigned found[2] = {0, 0};
+    if (libc == NULL) {
+        skip();
+    }
+    for (unsigned i = 0; i < 2 * count_of(names); i++) {
+        const char *name = names[i / 2][i % 2];
+        void *function = dlsym(libc, name);
+        if (function != NULL) {
+            assert_ptr_equal(function, dlsym(RTLD_DEFAULT, name));
+            found[i % 2]++;
+        }
+    }
+    assert_true(found[0] >= 4 && found[1] >= 4);
+    assert_int_equal(dlclose(libc), 0);
+}
+
 static void blocks_of_one_name_are_blocks_of_the_other(void **state)
 {
     (void)state;
@@ -92,6 +113,7 @@ int main(void)
         api_test(both_names_are_one_function),
         api_test(all_names_are_of_one_library),
         api_test(blocks_of_one_name_are_blocks_of_the_other),
+        api_test(the_handle_of_glibc_has_ours_by_both_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
