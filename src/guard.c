@@ -89,10 +89,23 @@ bool guard_is_due(void)
 /* ---- who called ------------------------------------------------------------
  */
 
+/* A hint, for itself: relaxed. */
+static bool quiet;
+
+static bool is_quiet(void)
+{
+    return __atomic_load_n(&quiet, __ATOMIC_RELAXED);
+}
+
+void guard_be_quiet(void)
+{
+    __atomic_store_n(&quiet, true, __ATOMIC_RELAXED);
+}
+
 /* Ended by 0, or full. */
 static void note_callers(uintptr_t stack[GUARD_STACK_DEPTH], struct call call)
 {
-    size_t count = stack_walk(stack, GUARD_STACK_DEPTH, call);
+    size_t count = is_quiet() ? 0 : stack_walk(stack, GUARD_STACK_DEPTH, call);
     memset(stack + count, 0, (GUARD_STACK_DEPTH - count) * sizeof stack[0]);
 }
 
@@ -206,7 +219,7 @@ static bool is_filled(const char *from, const char *to)
 void *guard_allocate(size_t size, struct call call)
 {
     size_t page_size = os_page_size();
-    if (size == 0 || size > page_size || !make_pool()) {
+    if (size == 0 || size > page_size || is_quiet() || !make_pool()) {
         return NULL;
     }
     struct guard_slot *slot = take_any_slot();

@@ -55,6 +55,11 @@ bool guard_is_due(void);
 /* In the child of a fork: which one it will be is drawn anew. */
 void guard_after_fork(void);
 
+/* No block is guarded from now on, and no stack is walked: the program enters a
+ * sandbox, which may kill whoever asks for the handler of a signal, or whether
+ * a word may be read. */
+void guard_be_quiet(void);
+
 /* A block of `size` bytes that reads as zero, or NULL: too large, no slot, no
  * memory. */
 void *guard_allocate(size_t size, struct call call);

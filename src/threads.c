@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guard.h"
 #include "helper.h"
 #include "life.h"
 
@@ -75,7 +76,8 @@ PTM_EXPORT int setns(int file, int type)
  * system calls, hold for no other thread that is there: so the helper would be
  * outside of the program's sandbox. Asked of the kernel here, as libc does
  * nothing else, and the child of a fork in which another thread was loading a
- * library cannot look for libc's. */
+ * library cannot look for libc's. Guarded blocks end as well: they need system
+ * calls that a program without them would not make. */
 PTM_EXPORT int prctl(int option, ...)
 {
     va_list list;
@@ -87,6 +89,7 @@ PTM_EXPORT int prctl(int option, ...)
     va_end(list);
     if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP) {
         helper_stop();
+        guard_be_quiet();
     }
     return (int)syscall(SYS_prctl, option, arguments[0], arguments[1],
                         arguments[2], arguments[3]);

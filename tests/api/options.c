@@ -486,8 +486,9 @@ static void copy_this_program(const char *path)
     close(to);
 }
 
-/* Needs root, to make a program that runs as another user; and a place for it
- * where that is allowed. */
+/* Needs root, to make a program that runs for another group, which is as
+ * secure; and a place for it where that is allowed. Its user stays root: nobody
+ * else may be able to read the library, as where this is built below /root. */
 static void a_set_user_id_program_obeys_nothing(void **state)
 {
     (void)state;
@@ -499,8 +500,8 @@ static void a_set_user_id_program_obeys_nothing(void **state)
     snprintf(path, sizeof path, "%s/probe", folder);
     copy_this_program(path);
     int prepared = chmod(folder, 0755) == 0 &&
-                   chown(path, SECURE_IDENTITY, SECURE_IDENTITY) == 0 &&
-                   chmod(path, 04755) == 0;
+                   chown(path, 0, SECURE_IDENTITY) == 0 &&
+                   chmod(path, 02755) == 0;
     struct inquiry inquiry = {
         .program = path,
         .setting = "PTM_OPTIONS=mmap_threshold=65536,foo=1",
