@@ -114,7 +114,9 @@ static uint64_t word_at(struct walker *walker, uint64_t at)
     return word;
 }
 
-/* The chunk at an address by its size word; false when that is not sound. */
+/* The chunk at an address by its size word; false when that is not sound. What
+ * reaches to the heap's end is top or a fence; a fence that is as large as a
+ * block is marked as cached, so that nobody frees it. */
 static bool chunk_at(struct walker *walker, uint64_t at, struct block *block)
 {
     const struct layout *layout = walker->layout;
@@ -142,8 +144,7 @@ static bool chunk_at(struct walker *walker, uint64_t at, struct block *block)
     block->state = size == room      ? block_overhead
                    : difference == 0 ? block_live
                                      : block_cached;
-    return difference == 0 ||
-           (difference == layout->key_cached && size != room);
+    return difference == 0 || difference == layout->key_cached;
 }
 
 /* ---- runs --------------------------------------------------------------- */

@@ -126,11 +126,11 @@ class Heap:
         if low & layout["CHUNK_IS_FREE"]:
             state = "top" if size == room else "free"
             return size, state if difference == layout.key_freed else "damaged"
+        if difference not in (0, layout.key_cached):
+            return size, "damaged"
         if size == room:
-            return size, "fence" if difference == 0 else "damaged"
-        if difference == 0:
-            return size, "live"
-        return size, "cached" if difference == layout.key_cached else "damaged"
+            return size, "fence"
+        return size, "cached" if difference else "live"
 
     def parts(self, at, size, state):
         """The objects of a span of runs, or the chunk itself."""

@@ -59,6 +59,18 @@ test="its core file"
 gcore -o core "$process" >/dev/null 2>&1
 looks "$victim -c core.$process"
 
+stop
+
+test="a heap closed by what is as large as a block"
+begin "$victim" closed
+in_gdb "$victim -p $process" 'ptm heap'
+for heap in $(awk '$1 ~ /^0x/ && $3 == 1 { print $1 }' out); do
+  in_gdb "$victim -p $process" "ptm heap $heap"
+  grep '^0x' out | awk 'END { print $2, $3 }' >>ends
+  ! grep -q damaged out || fault "damaged: $(grep damaged out)"
+done
+grep -qx '32 fence' ends || fault "no such fence: $(cat ends)"
+
 test="another program"
 in_gdb "-p $$" 'ptm arenas'
 grep -q 'ptm: the program does not run under ptm' err || fault "$(cat err)"

@@ -11,10 +11,12 @@
  *   busy        four threads that never stop to allocate and free
  *   alone       one that does not, before its input ends
  *   sender      one that has freed another's, which nobody fetches
+ *   closed      fills a heap but for 32 bytes, and begins another
  *   overflow    writes behind the end of a block
  *
  * Says "ready" when it is as large as it will be; ends when its input does.
  */
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -29,6 +31,8 @@ enum {
     chunks = 50000,
     leaked = 400000,
     leak_size = 96,
+    large = 40 << 20,
+    medium = 1 << 20,
     survivor_step = 16,
     waiting_threads = 200,
     cached_blocks = 60,
@@ -200,6 +204,22 @@ static void send_blocks(void)
     sem_wait(&has_freed);
 }
 
+/* What closes the first heap is as large as a block, though it is none. Two of
+ * the large blocks do not fit one heap. */
+static void close_heap(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), next, last;
+
+    mallopt(M_MMAP_MAX, 0);
+    kept[0] = block_of(large);
+    kept[1] = block_of(medium);
+    next = (size_t)kept[1] + medium;
+    last = (next + medium) / page * page - 32;
+    kept[2] = block_of(last - next - 8);
+    malloc_trim(0);
+    kept[3] = block_of(large);
+}
+
 static void overflow(void)
 {
     char *block = block_of(2000);
@@ -222,18 +242,22 @@ static const struct role {
     {"busy", be_busy},
     {"alone", be_busy_alone},
     {"sender", send_blocks},
+    {"closed", close_heap},
     {"overflow", overflow},
 };
 
 int main(int count, char **words)
 {
+    char unused;
+
     for (size_t i = 0; count == 2 && i < sizeof roles / sizeof *roles; i++) {
         if (strcmp(words[1], roles[i].name) != 0)
             continue;
         roles[i].play();
         puts("ready");
         fflush(stdout);
-        while (getchar() != EOF)
+        /* No buffer is allocated for what comes: the heap stays as it is. */
+        while (read(STDIN_FILENO, &unused, 1) > 0)
             continue;
         return 0;
     }

@@ -28,6 +28,16 @@ expect_jq() {
   jq -e "$1" out >/dev/null || fault "not so: $1: $(cut -c -600 out)"
 }
 
+# expect_each_time CONDITION: of many accounts of a process that never stops, all
+# of which add up.
+expect_each_time() {
+  for _ in {1..20}; do
+    tool why --json "$process"
+    expect_status 0
+    expect_jq "([.rows[]] | add) == .resident and ($1)"
+  done
+}
+
 # expect_verdict CAUSE WORDS: the first line names this first.
 expect_verdict() {
   expect_account
@@ -92,6 +102,17 @@ begin "$victim" chunks
 expect_verdict pinned "free but pinned by survivors in 1 arena"
 stop
 
+test="one whose heap is closed by what is as large as a block"
+begin "$victim" closed
+expect_account
+expect_jq '.arenas[0].heaps == 2 and .rows.live > 80e6 and .rows.torn == 0'
+gcore -o core "$process" >/dev/null 2>&1
+tool why --json --core "core.$process"
+expect_status 0
+expect_jq '.tears == 0'
+rm -f "core.$process"
+stop
+
 test="the same program without runs"
 PTM_OPTIONS=run_max=0 begin "$victim" fragmented
 expect_verdict pinned "free but pinned by survivors in 1 arena"
@@ -125,22 +146,14 @@ stop
 
 test="one that never stops"
 begin "$victim" busy
-for _ in {1..20}; do
-  tool why --json "$process"
-  expect_status 0
-  expect_jq '([.rows[]] | add) == .resident and (.threads | length) == 5'
-done
+expect_each_time '(.threads | length) == 5'
 stop
 
 # What is freed while the account is taken is in no list that it has read.
 test="one that never stops, and has no other thread to send blocks to"
 begin "$victim" alone
-for _ in {1..20}; do
-  tool why --json "$process"
-  expect_status 0
-  expect_jq '([.rows[]] | add) == .resident and (.threads | length) == 1'
-  expect_jq '.rows.under_way == 0 and .rows.thread_caches > 0'
-done
+expect_each_time '(.threads | length) == 1 and
+  .rows.under_way == 0 and .rows.thread_caches > 0'
 stop
 
 test="one whose blocks wait for a thread that does not come"
