@@ -162,26 +162,13 @@ static struct tail tail_of(const struct chunk *chunk)
     return tail;
 }
 
-_Noreturn PTM_COLD static void die_hardened(const struct arena *arena,
-                                            const struct chunk *chunk,
-                                            const char *where, const char *what)
-{
-    fatal_crime(&(struct crime){
-        .where = where,
-        .what = what,
-        .address = chunk2mem(chunk),
-        .size = usable_size_of(chunk_size(chunk)),
-        .arena = arena->number,
-    });
-}
-
 /* A block without a canary has no slack. */
 static struct tail verified_tail(const struct arena *arena,
                                  const struct chunk *chunk, const char *where)
 {
     struct tail tail = tail_of(chunk);
     if (unlikely(tail.slack == 0 && !may_have_no_canary(chunk))) {
-        die_hardened(arena, chunk, where, "bytes after the block overwritten");
+        die_of_chunk(arena, chunk, where, "bytes after the block overwritten");
     }
     return tail;
 }

@@ -3,9 +3,8 @@
 #include "fatal.h"
 #include "owner.h"
 
-_Noreturn PTM_COLD static void die(const struct arena *arena,
-                                   const struct chunk *chunk, const char *where,
-                                   const char *what)
+void die_of_chunk(const struct arena *arena, const struct chunk *chunk,
+                  const char *where, const char *what)
 {
     fatal_crime(&(struct crime){
         .where = where,
@@ -35,7 +34,8 @@ _Noreturn PTM_COLD static void die_of_freed(const struct arena *arena,
                                             const char *where)
 {
     bool again = where == where_free;
-    die(arena, chunk, where, again ? "double free" : "use of a freed block");
+    die_of_chunk(arena, chunk, where,
+                 again ? "double free" : "use of a freed block");
 }
 
 _Noreturn PTM_COLD void die_of_object(const struct arena *arena,
@@ -150,7 +150,8 @@ void chunk_verify_next(const struct arena *arena, const struct chunk *chunk,
                        const char *where)
 {
     if (unlikely(!next_header_is_sound(arena, chunk_next(chunk)))) {
-        die(arena, chunk, where, "destroyed size word after the block");
+        die_of_chunk(arena, chunk, where,
+                     "destroyed size word after the block");
     }
 }
 
@@ -176,14 +177,14 @@ struct chunk *chunk_verified_previous(const struct arena *arena,
     size_t size = chunk->prev_size;
     if (unlikely(size > room || size < MIN_CHUNK_SIZE ||
                  size % MALLOC_ALIGNMENT != 0)) {
-        die(arena, chunk, "heap", "destroyed footer");
+        die_of_chunk(arena, chunk, "heap", "destroyed footer");
     }
     struct chunk *previous = chunk_previous(chunk);
     uint32_t low = chunk_low(previous);
     if (unlikely(!chunk_is_sealed(previous) || !(low & CHUNK_IS_FREE) ||
                  !low_is_plausible(low, arena->flags) ||
                  word_size(low) != size)) {
-        die(arena, chunk, "heap", "destroyed footer");
+        die_of_chunk(arena, chunk, "heap", "destroyed footer");
     }
     return previous;
 }

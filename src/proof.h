@@ -73,6 +73,11 @@ void object_verify_cached(const struct arena *arena, const void *mem);
 void object_verify_run(const struct arena *arena, unsigned size_class,
                        const void *mem, const char *where);
 
+/* The size of the chunk is believed. */
+_Noreturn PTM_COLD void die_of_chunk(const struct arena *arena,
+                                     const struct chunk *chunk,
+                                     const char *where, const char *what);
+
 /* The class is that of the object; nothing may be there any more. */
 _Noreturn PTM_COLD void die_of_object(const struct arena *arena,
                                       unsigned size_class, const void *mem,

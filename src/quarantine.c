@@ -1,7 +1,6 @@
 #include "quarantine.h"
 
 #include "arenas.h"
-#include "fatal.h"
 #include "os.h"
 
 static size_t mapped_size(void)
@@ -27,14 +26,9 @@ void quarantine_unmake(struct quarantine *quarantine)
 void quarantine_die(const struct quarantine *quarantine,
                     const struct chunk *chunk)
 {
-    chunk_verify_cached(arena_numbered(quarantine->owner), chunk);
-    fatal_crime(&(struct crime){
-        .where = "heap",
-        .what = "freed block written to",
-        .address = chunk2mem(chunk),
-        .size = usable_size_of(chunk_size(chunk)),
-        .arena = quarantine->owner,
-    });
+    const struct arena *arena = arena_numbered(quarantine->owner);
+    chunk_verify_cached(arena, chunk);
+    die_of_chunk(arena, chunk, "heap", "freed block written to");
 }
 
 unsigned quarantine_refill(struct arena *arena, struct quarantine *quarantine,

@@ -17,6 +17,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -168,6 +169,25 @@ static inline void free_blocks(void **blocks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(blocks[i]);
+    }
+}
+
+/* More blocks than quarantine holds: whoever was there before has left it. */
+static inline void empty_quarantine(size_t size)
+{
+    for (int i = 0; i < 3000; i++) {
+        free(opaque(malloc(size)));
+    }
+}
+
+/* What the function does happens in another thread, which has ended then. */
+static inline void in_other_thread(void *(*function)(void *), void *block)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, function, block) != 0 ||
+        pthread_join(thread, NULL) != 0) {
+        complain("no other thread\n");
+        _exit(1);
     }
 }
 

@@ -7,8 +7,6 @@
  */
 #include "crime.h"
 
-#include <pthread.h>
-
 static void *free_it(void *block)
 {
     free(malloc(24));
@@ -20,11 +18,7 @@ int main(void)
 {
     void *block = malloc(24);
     use(malloc(24));
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, free_it, block) != 0 ||
-        pthread_join(thread, NULL) != 0) {
-        return 1;
-    }
+    in_other_thread(free_it, block);
     free(suspect(block));
     return 0;
 }

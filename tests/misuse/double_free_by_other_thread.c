@@ -6,8 +6,6 @@
  */
 #include "crime.h"
 
-#include <pthread.h>
-
 static void *free_it(void *block)
 {
     /* This thread has a cache of its own by now. */
@@ -21,8 +19,6 @@ int main(void)
     void *block = malloc(24);
     use(malloc(24));
     free(block);
-    pthread_t thread;
-    pthread_create(&thread, NULL, free_it, suspect(block));
-    pthread_join(thread, NULL);
+    in_other_thread(free_it, suspect(block));
     return 0;
 }

@@ -6,8 +6,6 @@
  */
 #include "crime.h"
 
-#include <pthread.h>
-
 static void *free_it(void *block)
 {
     free(block);
@@ -18,9 +16,7 @@ int main(void)
 {
     void *block = malloc(24);
     use(malloc(24));
-    pthread_t thread;
-    pthread_create(&thread, NULL, free_it, block);
-    pthread_join(thread, NULL);
+    in_other_thread(free_it, block);
     free(suspect(block));
     return 0;
 }

@@ -8,14 +8,6 @@
  */
 #include "crime.h"
 
-/* More than quarantine holds. */
-static void empty_quarantine(size_t size)
-{
-    for (int i = 0; i < 3000; i++) {
-        free(opaque(malloc(size)));
-    }
-}
-
 int main(void)
 {
     char *block = malloc(5000);

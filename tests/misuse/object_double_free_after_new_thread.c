@@ -10,8 +10,6 @@
  */
 #include "crime.h"
 
-#include <pthread.h>
-
 static void *free_it(void *block)
 {
     free(block);
@@ -20,13 +18,9 @@ static void *free_it(void *block)
 
 int main(void)
 {
-    pthread_t thread;
     void *others[100];
     objects(others, 100, 48);
-    if (pthread_create(&thread, NULL, free_it, others[50]) != 0 ||
-        pthread_join(thread, NULL) != 0) {
-        return 1;
-    }
+    in_other_thread(free_it, others[50]);
     free(suspect(others[50]));
     return 0;
 }
