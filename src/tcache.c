@@ -462,17 +462,20 @@ static bool send_object(struct outbox *box, unsigned owner, size_t page_byte,
 bool tcache_free_remote_slowly(void *mem)
 {
     struct tcache *cache = tcache_self();
-    struct chunk *chunk = mem2chunk(mem);
-    unsigned owner = owner_of(chunk);
+    unsigned owner = owner_of(mem);
     if (owner == 0 || owner == cache->owner || is_none(cache) ||
         arena_numbered(owner)->is_private) {
         return false;
     }
     struct outbox *box = &cache->outboxes[owner % OUTBOXES];
-    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
     if ((page_byte & ~(size_t)RUN_WATCHED) != 0) {
         return send_object(box, owner, page_byte, mem);
     }
+    if ((void *)heap_for_ptr(mem) == mem) {
+        return false; /* what is before it may be nobody's */
+    }
+    struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     unsigned size_class = class_of_low(low);

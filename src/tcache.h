@@ -403,15 +403,18 @@ PTM_INLINE bool tcache_object_fits(const void *mem, size_t page_byte,
  * too large. */
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
-    const struct chunk *chunk = mem2chunk(mem);
-    if (unlikely(owner_of(chunk) == 0 ||
+    if (unlikely(owner_of(mem) == 0 ||
                  !is_below(request, &tcache_limits.request))) {
         return false;
     }
-    size_t page_byte = heap_page_byte(heap_for_ptr(chunk), mem);
+    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
     if (page_byte != 0) {
         return tcache_object_fits(mem, page_byte, request);
     }
+    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
+        return false; /* what is before it may be nobody's */
+    }
+    const struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
     size_t size = word_size(low);
     size_t wanted = request_to_chunk_size(request);

@@ -19,8 +19,10 @@
 #include "faulty_syscall.h"
 #include "inspect.h"
 #include "options.h"
+#include "os.h"
 #include "purge.h"
 #include "two_arenas.h"
+#include "zero.h"
 
 enum {
     SIZE = 100,
@@ -90,6 +92,40 @@ static void nothing_must_be_left(void)
         MUST(arena_stats(arena_numbered(number), &stats));
         MUST(stats.free_chunks == stats.heaps && stats.heaps <= 1);
     }
+}
+
+/* ---- where nothing may be read -------------------------------------------
+ */
+
+/* The 64 MiB before the region of blocks of no bytes are a heap's, which has
+ * reserved fewer: what is right before the region is nobody's. */
+static void resize_and_free_what_is_behind_nothing(void *unused)
+{
+    (void)unused;
+    size_t page = os_page_size();
+    void *mem = alloc_malloc(0);
+    MUST(mem == zero_region && run_offset(mem) == 0);
+    char *below = zero_region - HEAP_MAX_SIZE;
+    MUST(os_reserve_at(below, HEAP_MAX_SIZE));
+    MUST(os_close(below, HEAP_MAX_SIZE));
+    MUST(os_commit(below, round_up(HEAP_HEADER_SIZE, page)));
+    owner_set(below, main_arena.number);
+    tcache_create();
+    MUST(has_cache() && !tcache_fits(mem, SIZE));
+    MUST(tcache_self()->owner != main_arena.number);
+    MUST(!tcache_free_remote_slowly(mem));
+    MUST(!tcache_free(mem));
+    owner_set(below, 0);
+    alloc_free(mem);
+    mem = alloc_realloc(alloc_malloc(0), SIZE);
+    MUST(mem != NULL);
+    alloc_free(mem);
+}
+
+static void the_first_block_of_no_bytes_has_nothing_before_it(void **state)
+{
+    (void)state;
+    child_must_succeed(resize_and_free_what_is_behind_nothing, NULL);
 }
 
 /* ---- one thread --------------------------------------------------------- */
@@ -906,6 +942,7 @@ static void limits_are_those_of_the_last_change(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_block_of_no_bytes_has_nothing_before_it),
         cmocka_unit_test(the_block_freed_last_is_the_next),
         cmocka_unit_test(hits_take_no_lock),
         cmocka_unit_test(fresh_blocks_come_in_the_order_of_memory),
