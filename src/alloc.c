@@ -426,15 +426,9 @@ static void verify_block(const struct arena *arena, const void *mem,
     }
 }
 
-/* Blocks of the program's own arenas are not hardened. */
-static bool is_hardened(const struct arena *arena)
-{
-    return harden_is_on() && !arena->is_private;
-}
-
 static void free_chunk(struct arena *arena, struct chunk *chunk)
 {
-    if (is_hardened(arena)) {
+    if (harden_covers(arena)) {
         harden_size_of_mallocs(arena, chunk, where_free);
         harden_free(arena, chunk);
     } else {
@@ -558,7 +552,7 @@ static size_t verified_usable_size(const void *mem, const char *where)
     size_t usable = 0;
     if (likely(arena != NULL)) {
         verify_block(arena, mem, where);
-        return is_hardened(arena) && block_run_class(mem) == 0
+        return harden_covers(arena) && block_run_class(mem) == 0
                    ? harden_size(arena, mem2chunk(mem), where)
                    : block_usable_size(mem);
     }
@@ -724,7 +718,7 @@ void *alloc_realloc(void *mem, size_t size)
     }
     struct chunk *chunk = mem2chunk(mem);
     chunk_verify_word(arena, chunk, where_realloc);
-    if (is_hardened(arena)) {
+    if (harden_covers(arena)) {
         size_t had = harden_size_of_mallocs(arena, chunk, where_realloc);
         return move_or_keep(arena, mem, had, size);
     }
@@ -764,7 +758,7 @@ void kind_change(void *mem, enum block_kind from, enum block_kind to,
     }
     if (arena == NULL) {
         change_kind_of_mapping(mem, from, to, where);
-    } else if (is_hardened(arena) && block_run_class(mem) == 0 &&
+    } else if (harden_covers(arena) && block_run_class(mem) == 0 &&
                chunk_looks_in_use(arena, mem2chunk(mem))) {
         harden_change_kind(arena, mem2chunk(mem), from, to, where);
     }

@@ -11,7 +11,7 @@
 #include "glibc_malloc.h"
 #include "guard.h"
 #include "options.h"
-#include "zero.h"
+#include "visit.h"
 
 void *memalign(size_t alignment, size_t size);
 
@@ -147,15 +147,7 @@ PTM_EXPORT void mcheck_check_all(void)
     }
 }
 
-/* A block of no bytes has no size by which it could be known. */
-static bool is_block(const void *mem)
-{
-    return ptm_malloc_size(mem) != 0 ||
-           (zero_contains(mem) && (uintptr_t)mem % MALLOC_ALIGNMENT == 0 &&
-            zero_is_live(mem));
-}
-
-/* The same for what a heap has. */
+/* What a heap has. */
 static bool was_freed_in_heap(const void *mem)
 {
     const struct chunk *chunk = mem2chunk(mem);
@@ -184,7 +176,8 @@ PTM_EXPORT enum mcheck_status mprobe(void *mem)
     if (!mcheck_is_on) {
         return MCHECK_DISABLED;
     }
-    if (is_block(mem)) {
+    size_t size;
+    if (visit_finds(mem, &size)) {
         return MCHECK_OK;
     }
     enum mcheck_status status = was_freed(mem) ? MCHECK_FREE : MCHECK_HEAD;

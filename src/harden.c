@@ -180,6 +180,11 @@ size_t harden_size(const struct arena *arena, const struct chunk *chunk,
            verified_tail(arena, chunk, where).slack;
 }
 
+size_t harden_size_as_it_is(const struct chunk *chunk)
+{
+    return usable_size_of(chunk_size(chunk)) - tail_of(chunk).slack;
+}
+
 /* ---- kinds ----------------------------------------------------------------
  */
 

@@ -66,6 +66,13 @@ static inline bool harden_is_on(void)
     return unlikely(option_get(OPTION_HARDENED) != 0);
 }
 
+/* Whether the arena's blocks are hardened: those of the program's own are not.
+ */
+static inline bool harden_covers(const struct arena *arena)
+{
+    return harden_is_on() && !arena->is_private;
+}
+
 /* Called once, when the options have been read, by a thread that holds no
  * lock. */
 void harden_start(void);
@@ -100,6 +107,10 @@ void harden_mark(struct chunk *chunk, size_t bytes);
 /* The bytes that were asked for. Ends the program when the canary is broken. */
 size_t harden_size(const struct arena *arena, const struct chunk *chunk,
                    const char *where);
+
+/* The same of a block that may be another's, who is just using it: one whose
+ * canary is broken, or not drawn yet, is as large as its chunk. */
+size_t harden_size_as_it_is(const struct chunk *chunk);
 
 /* The same for a block that is to be freed or to move: it must be malloc's. */
 size_t harden_size_of_mallocs(const struct arena *arena,

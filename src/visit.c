@@ -2,6 +2,7 @@
 
 #include "arenas.h"
 #include "guard.h"
+#include "harden.h"
 #include "mapped.h"
 #include "zero.h"
 
@@ -22,35 +23,52 @@ static bool is_programs_object(unsigned size_class, const void *mem)
            !run_has_free(heap_run_of(mem), size_class, mem);
 }
 
-static size_t size_in_heap(const struct arena *arena, const void *mem)
+/* What malloc_usable_size tells of it. */
+static size_t usable_size(const struct arena *arena, const struct chunk *chunk)
+{
+    return harden_covers(arena) ? harden_size_as_it_is(chunk)
+                                : usable_size_of(chunk_size(chunk));
+}
+
+static bool heap_has_block(const struct arena *arena, const void *mem,
+                           size_t *size)
 {
     unsigned size_class = block_run_class(mem);
     if (size_class != 0) {
-        return is_programs_object(size_class, mem) ? class_size(size_class) : 0;
+        *size = class_size(size_class);
+        return is_programs_object(size_class, mem);
     }
     const struct chunk *chunk = mem2chunk(mem);
-    return is_programs(arena, heap_for_ptr(mem), chunk)
-               ? usable_size_of(chunk_size(chunk))
-               : 0;
+    bool is_block = is_programs(arena, heap_for_ptr(mem), chunk);
+    *size = is_block ? usable_size(arena, chunk) : 0;
+    return is_block;
+}
+
+bool visit_finds(const void *mem, size_t *size)
+{
+    *size = 0;
+    if ((uintptr_t)mem % MALLOC_ALIGNMENT != 0) {
+        return false;
+    }
+    if (guard_contains(mem)) {
+        *size = guard_size_at(mem);
+        return *size != 0;
+    }
+    if (zero_contains(mem)) {
+        return zero_is_live(mem);
+    }
+    struct arena *arena = arenas_hold(mem);
+    bool is_block = arenas_has(arena, mem)
+                        ? heap_has_block(arena, mem, size)
+                        : mapped_usable_size(mem2chunk(mem), size) == MAPPED_OK;
+    arenas_let_go(arena);
+    return is_block;
 }
 
 PTM_EXPORT size_t ptm_malloc_size(const void *memory)
 {
-    size_t size = 0;
-    if ((uintptr_t)memory % MALLOC_ALIGNMENT != 0) {
-        return 0;
-    }
-    if (guard_contains(memory)) {
-        return guard_size_at(memory);
-    }
-    struct arena *arena = arenas_hold(memory);
-    if (arenas_has(arena, memory)) {
-        size = size_in_heap(arena, memory);
-    } else {
-        mapped_usable_size(mem2chunk(memory), &size);
-    }
-    arenas_let_go(arena);
-    return size;
+    size_t size;
+    return visit_finds(memory, &size) ? size : 0;
 }
 
 typedef int visitor(void *memory, size_t size, void *data);
@@ -85,8 +103,7 @@ static int visit_chunk(const struct arena *arena, const struct heap *heap,
         return visit_span(first, visit, data);
     }
     return is_programs(arena, heap, chunk)
-               ? visit(chunk2mem(chunk), usable_size_of(chunk_size(chunk)),
-                       data)
+               ? visit(chunk2mem(chunk), usable_size(arena, chunk), data)
                : 0;
 }
 

@@ -9,6 +9,11 @@
 #ifndef PTM_VISIT_H
 #define PTM_VISIT_H
 
+#include "base.h"
 #include "ptm.h"
+
+/* Whether the program has a block there, and how many bytes it holds: of no
+ * bytes, as malloc(0) gives, there are some. `mem` may be anything. */
+bool visit_finds(const void *mem, size_t *size);
 
 #endif

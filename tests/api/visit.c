@@ -10,6 +10,7 @@
 enum { MANY = 2000 };
 
 static void *blocks[MANY];
+static size_t sizes[MANY];
 static unsigned char met[MANY];
 static size_t others;
 
@@ -24,6 +25,7 @@ static int meet(void *memory, size_t size, void *data)
     for (unsigned i = 0; i < MANY; i++) {
         if (blocks[i] == memory) {
             met[i] = met[i] == 0 && size >= size_of(i) ? 1 : 2;
+            sizes[i] = size;
             return 0;
         }
     }
@@ -51,6 +53,7 @@ static void every_block_is_met_once(void **state)
     size_t not_ours = others;
     for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(met[i], 1);
+        assert_int_equal(sizes[i], malloc_usable_size(blocks[i]));
     }
     /* Freed ones are not met: neither as blocks of ours, nor as others'. */
     for (unsigned i = 0; i < MANY; i += 2) {
@@ -98,6 +101,24 @@ static void the_size_of_a_block_is_its_usable_one(void **state)
     }
 }
 
+static void ignore_damage(enum mcheck_status status)
+{
+    (void)status;
+}
+
+static void a_block_of_no_bytes_is_one(void **state)
+{
+    (void)state;
+    void *none = malloc(0);
+    void *aligned = aligned_alloc(64, 0);
+    assert_int_equal(mcheck(ignore_damage), 0);
+    assert_int_equal(ptm_malloc_size(aligned), malloc_usable_size(aligned));
+    assert_int_equal(mprobe(none), MCHECK_OK);
+    assert_int_equal(mprobe(aligned), MCHECK_OK);
+    free(none);
+    free(aligned);
+}
+
 static void what_is_no_block_has_no_size(void **state)
 {
     (void)state;
@@ -142,11 +163,6 @@ static void *ask_for_sizes(void *unused)
     return unused;
 }
 
-static void ignore_damage(enum mcheck_status status)
-{
-    (void)status;
-}
-
 static void heaps_may_go_meanwhile(void **state)
 {
     (void)state;
@@ -179,6 +195,7 @@ int main(void)
         api_test(every_block_is_met_once),
         api_test(the_visitor_can_end_it),
         api_test(the_size_of_a_block_is_its_usable_one),
+        api_test(a_block_of_no_bytes_is_one),
         api_test(what_is_no_block_has_no_size),
         api_test(heaps_may_go_meanwhile),
     };
