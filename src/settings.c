@@ -147,7 +147,7 @@ static bool next_line(struct reader *reader, struct span *line)
     return is_there;
 }
 
-/* The last line may then have lost its end. */
+/* There was a byte too many. The last line may then have lost its end. */
 static bool is_cut(const struct reader *reader)
 {
     return reader->left == 0 && reader->at == reader->length;
@@ -200,7 +200,7 @@ static void read_line(struct span line, unsigned number, bool *applies)
 static void read_settings_file(void)
 {
     struct reader reader = {.file = os_open_file(SETTINGS_FILE),
-                            .left = SETTINGS_FILE_MAX};
+                            .left = SETTINGS_FILE_MAX + 1};
     struct span line;
     bool applies = true;
     if (reader.file < 0) {

@@ -421,11 +421,11 @@ static void what_is_wrong_in_the_file_is_named_with_its_line(void **state)
     assert_int_equal(option_get(OPTION_TOP_PAD), 1);
 }
 
-/* One byte less than is read at most, then one more. */
+/* As many bytes as a file may have, then one more and a line. */
 static void no_more_of_the_file_is_read_than_a_file_should_have(void **state)
 {
     static const char last[] = "\ntop_pad=12";
-    size_t length = SETTINGS_FILE_MAX - sizeof last;
+    size_t length = SETTINGS_FILE_MAX - strlen(last);
     char *text = malloc(SETTINGS_FILE_MAX + 100);
     (void)state;
     MUST(text != NULL);
