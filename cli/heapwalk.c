@@ -61,7 +61,7 @@ bool heap_view_read(struct heap_view *heap, const struct memory *memory,
     return arena == heap->arena && heap->reserved <= size &&
            heap->committed <= heap->reserved &&
            heap->committed % page_size == 0 &&
-           heap->committed >= layout->heap_first_chunk + page_size / 2;
+           heap->committed >= layout->heap_first_chunk + layout->chunk_min;
 }
 
 /* ---- reading ------------------------------------------------------------ */

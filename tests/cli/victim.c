@@ -12,6 +12,7 @@
  *   alone       one that does not, before its input ends
  *   sender      one that has freed another's, which nobody fetches
  *   closed      fills a heap but for 32 bytes, and begins another
+ *   trimmed     has a block or two, and gives back all that it can
  *   overflow    writes behind the end of a block
  *
  * Says "ready" when it is as large as it will be; ends when its input does.
@@ -220,6 +221,16 @@ static void close_heap(void)
     kept[3] = block_of(large);
 }
 
+/* The heap is as small as one can be: nothing is allocated afterwards. */
+static void trim(void)
+{
+    static char buffer[BUFSIZ];
+
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    kept[0] = block_of(100);
+    malloc_trim(0);
+}
+
 static void overflow(void)
 {
     char *block = block_of(2000);
@@ -243,6 +254,7 @@ static const struct role {
     {"alone", be_busy_alone},
     {"sender", send_blocks},
     {"closed", close_heap},
+    {"trimmed", trim},
     {"overflow", overflow},
 };
 

@@ -113,7 +113,14 @@ expect_jq '.tears == 0'
 rm -f "core.$process"
 stop
 
-test="the same program without runs"
+test="one whose heap is hardly larger than its header"
+begin "$victim" trimmed
+expect_account
+expect_jq '.arenas[0].heaps == 1 and .arenas[0].committed < 40000 and
+           .live_blocks >= 1'
+stop
+
+test="one that is fragmented, without runs"
 PTM_OPTIONS=run_max=0 begin "$victim" fragmented
 expect_verdict pinned "free but pinned by survivors in 1 arena"
 tool why --json "$process"
