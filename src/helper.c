@@ -24,6 +24,7 @@ static struct {
     uint32_t stop;    /* atomic; the helper waits on it between two passes */
     uint32_t number;  /* of the thread; atomic: the helper's own store */
     uint32_t process; /* of which it is a thread; atomic */
+    uint16_t forks;   /* the generation (lock.h) in which it was made */
     pthread_t thread;
 } helper;
 
@@ -128,6 +129,7 @@ void helper_start(thread_maker *make)
     }
     lock_watch_forks();
     __atomic_store_n(&helper.process, os_process(), __ATOMIC_RELAXED);
+    helper.forks = lock_generation();
     __atomic_store_n(&helper.stop, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&helper.number, 0, __ATOMIC_RELAXED);
     bool runs = make_thread_without_signals(make);
@@ -185,8 +187,19 @@ void helper_stop_for_ever(void)
     change_to(HELPER_NEVER);
 }
 
+/* A handler of fork that runs before ours may have made threads, and with the
+ * first of them a helper. */
+static bool was_made_since_the_fork(void)
+{
+    return __atomic_load_n(&helper.state, __ATOMIC_ACQUIRE) == HELPER_RUNS &&
+           helper.forks == lock_generation() && !runs_in_another_process();
+}
+
 void helper_after_fork(void)
 {
+    if (was_made_since_the_fork()) {
+        return;
+    }
     if (__atomic_load_n(&helper.state, __ATOMIC_RELAXED) != HELPER_NEVER) {
         change_to(HELPER_NONE);
     }

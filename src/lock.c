@@ -64,7 +64,7 @@ static void ask_witness(void)
     }
 }
 
-static uint16_t current_generation(void)
+uint16_t lock_generation(void)
 {
     ask_witness();
     return (uint16_t)__atomic_load_n(&forks.process, __ATOMIC_ACQUIRE);
@@ -106,12 +106,12 @@ void lock_watch_forks(void)
 
 void lock_confirm(struct lock *lock)
 {
-    lock->generation = current_generation();
+    lock->generation = lock_generation();
 }
 
 bool lock_is_confirmed(const struct lock *lock)
 {
-    return lock->generation == current_generation();
+    return lock->generation == lock_generation();
 }
 
 void lock_initialise(struct lock *lock, enum lock_rank rank)

@@ -158,4 +158,8 @@ void lock_watch_forks(void);
  * has noticed it before. */
 void lock_note_fork(void);
 
+/* How many forks there were on the way to this process, as far as was noticed:
+ * what was written down before one of them is told by it. */
+uint16_t lock_generation(void);
+
 #endif
