@@ -196,6 +196,11 @@ static unsigned cpu_count(void)
     return cpus;
 }
 
+void arenas_count_cpus(void)
+{
+    cpu_count();
+}
+
 static unsigned arena_limit(void)
 {
     size_t wish = option_get(OPTION_ARENA_MAX);

@@ -100,6 +100,10 @@ unsigned arenas_note_thread(void);
 /* The arena that this thread is attached to, or NULL. */
 struct arena *arenas_attached(void);
 
+/* Asks how many CPUs the process may use, if nobody has asked: the kernel tells
+ * by files, and the program may be about to enter a sandbox. */
+void arenas_count_cpus(void);
+
 /* False in a child that has lost every arena to forks. */
 bool arenas_any_left(void);
 

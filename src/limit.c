@@ -34,6 +34,7 @@ static void allow(size_t bytes)
 bool limit_look(void)
 {
     struct os_memory left = memory_left();
+    __atomic_store_n(&memory_limit.was_asked, true, __ATOMIC_RELAXED);
     if (left.limit == SIZE_MAX) {
         allow(__atomic_load_n(&memory_limit.was_seen, __ATOMIC_RELAXED)
                   ? (size_t)LIMIT_LOOK
@@ -49,6 +50,14 @@ bool limit_look(void)
     allow(min_size(has_room ? left.room / 2 : step, LIMIT_LOOK));
     __atomic_store_n(&memory_limit.is_tight, !has_room, __ATOMIC_RELAXED);
     return has_room;
+}
+
+void limit_look_ahead(void)
+{
+    if (!__atomic_load_n(&memory_limit.was_asked, __ATOMIC_RELAXED) ||
+        limit_is_due()) {
+        limit_look();
+    }
 }
 
 void limit_reset(void)

@@ -23,9 +23,10 @@
  * in each pass of a purge for as long as there is little room. The first
  * LIMIT_FIRST bytes are free: a small program reads no files. And who has no
  * limit by then reads none ever after: programs enter sandboxes that kill who
- * opens a file, once they have started. (There, one with a limit must be
- * allowed to open files.) A cgroup that gets its first limit later is looked at
- * when the program sets an option, be it to what it was: it knows of sandboxes.
+ * opens a file, once they have started. Who is about to enter one looks ahead,
+ * if nobody has looked. (There, one with a limit must be allowed to open
+ * files.) A cgroup that gets its first limit later is looked at when the
+ * program sets an option, be it to what it was: it knows of sandboxes.
  *
  * Threads: any, at any time. The numbers are hints, each for itself: relaxed.
  */
@@ -40,6 +41,7 @@ extern struct memory_limit {
     size_t newest; /* bytes that were got last, and may be untouched still */
     bool is_tight; /* there was little room when it was last looked at */
     bool was_seen; /* there was a limit once */
+    bool was_asked;
 } memory_limit;
 
 /* So many bytes were got from the kernel. */
@@ -65,6 +67,10 @@ static inline bool limit_is_tight(void)
 /* Asks the kernel, and sets the allowance. False when there is so little room,
  * besides for what was got last, that all should be given back that can. */
 bool limit_look(void);
+
+/* A sandbox is about to be entered: the first look, or one that is due, is done
+ * with. */
+void limit_look_ahead(void);
 
 /* The option has changed: it is time to look. */
 void limit_reset(void);

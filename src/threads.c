@@ -18,9 +18,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arenas.h"
 #include "guard.h"
 #include "helper.h"
 #include "life.h"
+#include "limit.h"
 
 /* The function of that name that comes next in the order of libraries; all
  * threads find the same. */
@@ -77,7 +79,8 @@ PTM_EXPORT int setns(int file, int type)
  * outside of the program's sandbox. Asked of the kernel here, as libc does
  * nothing else, and the child of a fork in which another thread was loading a
  * library cannot look for libc's. Guarded blocks end as well: they need system
- * calls that a program without them would not make. */
+ * calls that a program without them would not make; and what is to be read of
+ * files is read, as a sandbox may kill who opens one. */
 PTM_EXPORT int prctl(int option, ...)
 {
     va_list list;
@@ -90,6 +93,8 @@ PTM_EXPORT int prctl(int option, ...)
     if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP) {
         helper_stop();
         guard_be_quiet();
+        limit_look_ahead();
+        arenas_count_cpus();
     }
     return (int)syscall(SYS_prctl, option, arguments[0], arguments[1],
                         arguments[2], arguments[3]);

@@ -26,6 +26,10 @@
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
+#define KILL(number)                                                           \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+
 static int obey(struct sock_filter *rules, size_t count)
 {
     struct sock_fprog program = {(unsigned short)count, rules};
@@ -83,19 +87,29 @@ static void resize_mapping(void)
     free(block);
 }
 
-/* 20 MiB in blocks of all sizes, twice: where there is a limit, it has been
- * asked for, and need not be again so soon. */
-static void live_on_memory(void)
+/* Who opens a file, or asks about one, is killed. */
+static int enter_sandbox_without_files(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        KILL(SYS_openat),
+        KILL(SYS_newfstatat),
+        KILL(SYS_readlinkat),
+        KILL(SYS_statx),
+        KILL(SYS_read),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+
+    return obey(rules, sizeof rules / sizeof *rules);
+}
+
+/* 20 MiB in blocks of all sizes, twice: where there is a limit, it is asked for
+ * as the sandbox is entered, and need not be again so soon. */
+static void use_memory(void)
 {
     enum { MOST = 200 };
     static char *blocks[MOST];
 
-    trial_watch();
-    hammer_some(5000);
-    free(malloc(2 << 20)); /* so that the process has asked for its limit */
-    free(malloc(400000));
-    if (enter_deadly_sandbox() != 0)
-        _exit(TRIAL_SKIPPED);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < MOST; i++) {
             size_t size = (size_t)i * 7919 % 200000 + 1;
@@ -106,16 +120,37 @@ static void live_on_memory(void)
             free(blocks[i]);
         malloc_trim(0);
     }
+}
+
+static void live_on_memory(void)
+{
+    trial_watch();
+    hammer_some(5000);
+    free(malloc(400000));
+    if (enter_deadly_sandbox() != 0)
+        _exit(TRIAL_SKIPPED);
+    use_memory();
     resize_mapping();
     _exit(0);
 }
 
-static void a_deadly_sandbox_is_survived(void)
+/* It is small by then, and has one thread. */
+static void live_without_files(void)
+{
+    trial_watch();
+    if (enter_sandbox_without_files() != 0)
+        _exit(TRIAL_SKIPPED);
+    use_memory();
+    hammer_some_in_threads(8, 100);
+    _exit(0);
+}
+
+static void a_deadly_sandbox_is_survived(void (*live)(void))
 {
     pid_t child = fork();
 
     if (child == 0)
-        live_on_memory();
+        live();
     trial_child_must_succeed(child);
 }
 
@@ -125,7 +160,8 @@ int main(int argc, char **argv)
     char *arguments[] = {argv[0], inside, NULL};
 
     if (argc == 1) {
-        a_deadly_sandbox_is_survived();
+        a_deadly_sandbox_is_survived(live_without_files);
+        a_deadly_sandbox_is_survived(live_on_memory);
         if (enter_sandbox() != 0)
             return TRIAL_SKIPPED;
         execv("/proc/self/exe", arguments);
