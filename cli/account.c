@@ -4,6 +4,14 @@
  * Lists in the memory of the process are followed for a bounded number of
  * steps, tables are read for their fixed length: what is damaged there makes
  * the account coarser, and is complained of.
+ *
+ * Whether an object of a run is cached, its mark tells, or that it is in a
+ * list. The mark is as of the moment when it is met; but to look at all of them
+ * is to read every page, two thirds of the time that reading takes, and to drag
+ * the whole heap through the caches of the processors. So in a large process
+ * the lists tell. What the program caches, or takes from caches, after they
+ * were read is then counted as it was before: about as much of the one as of
+ * the other, and no more than it has in caches.
  */
 #define _GNU_SOURCE
 #include "work.h"
@@ -103,6 +111,7 @@ bool account_take(struct account *account, const struct memory *memory,
         read_caches(&work);
         read_pool(&work);
         read_quarantines(&work);
+        work.without_marks = memory->is_large && lists_are_whole(&work);
         claim_guarded(&work);
         claim_profile(&work);
         count_claims(&work);

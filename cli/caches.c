@@ -32,6 +32,11 @@ static size_t known_index(const struct work *work, uint64_t mem)
     return (size_t)(mem ^ mem >> 29) & (work->known_room - 1);
 }
 
+static size_t place_of(uint64_t mem)
+{
+    return (size_t)(mem >> places_shift) % places_count;
+}
+
 static void know_in(struct work *work, struct known_block block)
 {
     size_t i = known_index(work, block.mem);
@@ -40,6 +45,8 @@ static void know_in(struct work *work, struct known_block block)
         i = (i + 1) & (work->known_room - 1);
     work->known_count += work->known[i].mem == 0;
     work->known[i] = block;
+    work->places[place_of(block.mem) / 8] |=
+        (unsigned char)(1 << place_of(block.mem) % 8);
 }
 
 static void know(struct work *work, uint64_t mem, uint32_t where)
@@ -89,26 +96,42 @@ static enum row row_of_unknown(const struct work *work)
                                                : row_under_way;
 }
 
+static const struct known_block *find_known(const struct work *work,
+                                            uint64_t mem)
+{
+    if (!(work->places[place_of(mem) / 8] >> place_of(mem) % 8 & 1))
+        return NULL;
+    for (size_t i = known_index(work, mem); work->known[i].mem != 0;
+         i = (i + 1) & (work->known_room - 1))
+        if (work->known[i].mem == mem)
+            return &work->known[i];
+    return NULL;
+}
+
+bool is_known(const struct work *work, uint64_t mem)
+{
+    return find_known(work, mem) != NULL;
+}
+
 enum row row_of_cached(const struct work *work, uint64_t mem,
                        struct thread_account **thread)
 {
+    const struct known_block *found = find_known(work, mem);
+
     *thread = NULL;
-    if (work->known_room == 0)
+    if (found == NULL)
         return row_of_unknown(work);
-    for (size_t i = known_index(work, mem); work->known[i].mem != 0;
-         i = (i + 1) & (work->known_room - 1)) {
-        if (work->known[i].mem != mem)
-            continue;
-        if (work->known[i].where == in_depot)
-            return row_depot;
-        if (work->known[i].where == in_quarantine)
-            return row_quarantine;
-        if (work->known[i].where == in_parcel)
-            return row_under_way;
-        *thread = &work->account->threads[work->known[i].where];
+    switch (found->where) {
+    case in_depot:
+        return row_depot;
+    case in_quarantine:
+        return row_quarantine;
+    case in_parcel:
+        return row_under_way;
+    default:
+        *thread = &work->account->threads[found->where];
         return row_thread_cache;
     }
-    return row_of_unknown(work);
 }
 
 /* The entries of a parcel from the first on: addresses, with classes above. */
@@ -315,15 +338,20 @@ static void read_magazines(struct work *work, uint64_t magazine, uint32_t where,
     }
 }
 
+static bool depots_are_described(const struct layout *layout)
+{
+    return layout_has(layout->arena_full) && layout_has(layout->arena_spare) &&
+           layout_has(layout->magazine_blocks) && layout->class_count <= 4096 &&
+           layout->magazine_size <= 4096 &&
+           layout->magazine_blocks <= layout->magazine_size;
+}
+
 static void read_depot(struct work *work, uint64_t arena)
 {
     const struct layout *layout = work->layout;
     unsigned steps = 0;
 
-    if (!layout_has(layout->arena_full) || !layout_has(layout->arena_spare) ||
-        !layout_has(layout->magazine_blocks) || layout->class_count > 4096 ||
-        layout->magazine_size > 4096 ||
-        layout->magazine_blocks > layout->magazine_size)
+    if (!depots_are_described(layout))
         return;
     for (uint64_t i = 0; i < layout->class_count; i++)
         read_magazines(
@@ -451,4 +479,12 @@ void read_quarantines(struct work *work)
         if (at != 0 && memory_region(work->memory, at) != NULL)
             read_quarantine(work, at);
     }
+}
+
+bool lists_are_whole(const struct work *work)
+{
+    return caches_are_described(work->layout) &&
+           depots_are_described(work->layout) &&
+           parcels_are_described(work->layout) &&
+           work->known_count < cached_most && !work->is_out_of_memory;
 }

@@ -7,7 +7,8 @@
 
 enum {
     window_size = 64 << 10,
-    patience = 3,        /* times that one place is read again */
+    far = 16 << 10, /* behind so much, what is read ahead is rarely wanted */
+    patience = 3,   /* times that one place is read again */
     repairs_most = 1000, /* ... and all places of a heap */
     run_size_most = 512,
     span_most = 64 /* pages */
@@ -21,6 +22,7 @@ struct walker {
     block_visitor *visit;
     void *context;
     unsigned tears, repairs;
+    uint64_t ahead; /* how much to read where something is not in the window */
     uint64_t window_start, window_end;
     _Alignas(16) unsigned char window[window_size];
     bool has_runs;
@@ -83,7 +85,7 @@ static bool fill_window(struct walker *walker, uint64_t at)
 {
     uint64_t start = at / page_size * page_size;
     uint64_t end = start + page_size;
-    uint64_t most = least(start + window_size, end_of(walker));
+    uint64_t most = least(start + walker->ahead, end_of(walker));
 
     while (end < most && page_is_there(walker, end))
         end += page_size;
@@ -235,6 +237,8 @@ static enum block_state object_state(struct walker *walker,
     if (bit_is_set(run + layout->run_free_map,
                    layout->run_size - layout->run_free_map, i))
         return block_free;
+    if (walker->heap->without_marks)
+        return block_live;
     return word_at(walker, mem + sizeof(uint64_t)) == (mem ^ layout->key_object)
                ? block_cached
                : block_live;
@@ -285,6 +289,7 @@ static void show_span(struct walker *walker, const struct block *chunk,
     uint64_t at = chunk->mem, end = chunk->address + chunk->size;
 
     show(walker, chunk->address, at, block_overhead);
+    walker->ahead = window_size;
     for (unsigned i = 0; i < pages; i++, at += run)
         show_run(walker, i, at, least(at + run, end));
     show(walker, least(at, end), end, block_overhead);
@@ -348,14 +353,17 @@ static void walk_chunks(struct walker *walker)
             chunk = next;
             has_chunk = true;
             at += chunk.size;
+            walker->ahead = chunk.size < far ? window_size : page_size;
             tries = 0;
         } else if (tries++ < patience && walker->repairs++ < repairs_most) {
             if (has_chunk && has_changed(walker, &chunk))
                 at = chunk.address + chunk.size;
             forget_window(walker);
         } else {
-            uint64_t sound = next_sound(walker, at);
+            uint64_t sound;
 
+            walker->ahead = window_size;
+            sound = next_sound(walker, at);
             if (has_chunk)
                 show_chunk(walker, &chunk);
             show(walker, at, sound, block_torn);
@@ -382,6 +390,7 @@ unsigned heap_walk(const struct heap_view *heap, const struct memory *memory,
     walker.states = states;
     walker.visit = visit;
     walker.context = context;
+    walker.ahead = window_size;
     walker.has_runs = heap->runs != 0 && heap_runs_size(layout) != 0;
     show(&walker, heap->address, heap->address + layout->heap_first_chunk,
          block_overhead);

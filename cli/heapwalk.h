@@ -11,7 +11,9 @@
  *
  * A chunk that is a span of runs (src/run.h) is shown object by object: what
  * its runs have is free, what carries the mark of a freed object is cached, and
- * all else is live. Pages of it that are no runs are free.
+ * all else is live. Pages of it that are no runs are free. The marks lie in the
+ * objects, so to look at them is to read every page: without that, what is
+ * cached is shown as live, and the tables of runs are all that is read.
  *
  * Every byte from the heap's start to its end is in one of the blocks that the
  * visitor is shown, in order.
@@ -46,6 +48,7 @@ struct heap_view {
     uint32_t arena_flags;
     uint64_t committed, reserved;
     uint64_t runs; /* table of runs, 0: none */
+    bool without_marks;
 };
 
 /* Fills *heap with what the header at this address says; false when that is no

@@ -20,6 +20,8 @@ enum {
     entries_at_once = 4096
 };
 
+static const uint64_t large = (uint64_t)1 << 30;
+
 static const uint64_t entry_present = (uint64_t)1 << 63;
 static const uint64_t entry_in_swap = (uint64_t)1 << 62;
 static const uint64_t entry_of_file = (uint64_t)1 << 61;
@@ -195,6 +197,7 @@ static void add_up(struct memory *memory)
         memory->resident += memory->regions[i].resident;
         memory->swapped += memory->regions[i].swapped;
     }
+    memory->is_large = memory->resident >= large;
 }
 
 const char *memory_open_process(struct memory *memory, int process)

@@ -56,6 +56,7 @@ struct memory {
     struct region *regions; /* by address, without overlap */
     size_t region_count;
     uint64_t resident, swapped; /* of all regions */
+    bool is_large; /* so much is resident that not every page should be read */
     bool is_core_of_this_machine;
     char name[32];
 };

@@ -282,10 +282,14 @@ static void note_object(struct work *work, const struct block *block)
         runs->free += bytes;
 }
 
-static void count_block(void *context, const struct block *block)
+static void count_block(void *context, const struct block *found)
 {
     struct work *work = context;
+    struct block met = *found, *block = &met;
 
+    if (work->without_marks && block->run_class != 0 &&
+        block->state == block_live && is_known(work, block->mem))
+        block->state = block_cached;
     spread(work, block, row_of_block(work, block));
     if (block->run_class != 0)
         note_object(work, block);
@@ -311,6 +315,7 @@ void count_heap(struct work *work, const struct claim *claimed)
         work->is_out_of_memory = true;
         return;
     }
+    heap.without_marks = work->without_marks;
     read_all_states(work, heap.address, heap.committed / page_size, states);
     work->heap = &heap;
     work->states = states;

@@ -11,7 +11,11 @@
 
 #include "account.h"
 
-enum { unknown_doubt = -1 };
+enum {
+    unknown_doubt = -1,
+    places_shift = 14,
+    places_count = 1 << 18 /* as many as 4 GiB have */
+};
 
 struct claim {
     uint64_t start, end;
@@ -34,10 +38,14 @@ struct work {
     size_t claim_count, claim_room;
     struct known_block *known; /* a hash table */
     size_t known_count, known_room;
+    /* A bit for each 16 KiB, modulo 4 GiB, that have a known block: of most
+     * blocks it says that they are none. */
+    unsigned char places[places_count / 8];
     uint64_t *claimed; /* resident bytes of each region that are claimed */
     int64_t *doubtful; /* pages of each region that may be resident after all */
     bool is_out_of_memory;
     bool has_quarantines; /* it runs in hardened mode */
+    bool without_marks;   /* `known` says which objects are cached */
     /* The heap, and its page, that blocks are now counted for. */
     const struct heap_view *heap;
     const unsigned char *states;
@@ -92,6 +100,12 @@ bool read_arenas(struct work *work);
 void read_caches(struct work *work);
 void read_pool(struct work *work);
 void read_quarantines(struct work *work);
+
+/* Whether all lists were read, so that what is in none of them is live. */
+bool lists_are_whole(const struct work *work);
+
+/* Whether the block is in one of the lists. */
+bool is_known(const struct work *work, uint64_t mem);
 
 /* The state of a cached block that has been met in a heap, and whose it is. */
 enum row row_of_cached(const struct work *work, uint64_t mem,

@@ -250,7 +250,7 @@ static void repair(struct image *image, const struct change *changes,
 
 /* ---- rounds ------------------------------------------------------------- */
 
-/* Whether the reader made an account of it. */
+/* Whether the reader made an account of it, in either of its ways. */
 static bool look(const struct image *image)
 {
     struct account account;
@@ -258,9 +258,10 @@ static bool look(const struct image *image)
     struct layout layout;
     bool is_read = false;
     int64_t sum = 0;
+    bool is_open = memory_open_core(&memory, image->bytes, image->size) == NULL;
 
-    if (memory_open_core(&memory, image->bytes, image->size) == NULL &&
-        layout_find(&layout, &memory) == NULL &&
+    memory.is_large = random_word() % 2 == 0;
+    if (is_open && layout_find(&layout, &memory) == NULL &&
         account_take(&account, &memory, &layout, NULL)) {
         is_read = true;
         for (enum row row = 0; row < row_count; row++)

@@ -15,8 +15,11 @@
  *   trimmed     has a block or two, and gives back all that it can
  *   overflow    writes behind the end of a block
  *
- * Says "ready" when it is as large as it will be; ends when its input does.
+ * Says "ready" when it is as large as it will be; ends when its input does. Any
+ * line of input makes it large: one MiB of memory is mapped 1,100 times, so
+ * that the kernel counts more than a GiB.
  */
+#define _GNU_SOURCE
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -39,6 +43,7 @@ enum {
     cached_blocks = 60,
     busy_threads = 4,
     busy_slots = 500,
+    views = 1100,
     sent = 1000 /* some parcels, not all of them full */
 };
 
@@ -240,6 +245,21 @@ static void overflow(void)
     kept[1] = block;
 }
 
+static void be_large(void)
+{
+    int file = memfd_create("views", 0);
+
+    if (file < 0 || ftruncate(file, medium) != 0)
+        exit(1);
+    for (int i = 0; i < views; i++)
+        if (mmap(NULL, medium, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_POPULATE, file, 0) == MAP_FAILED)
+            exit(1);
+    close(file);
+    puts("large");
+    fflush(stdout);
+}
+
 static const struct role {
     const char *name;
     void (*play)(void);
@@ -260,7 +280,7 @@ static const struct role {
 
 int main(int count, char **words)
 {
-    char unused;
+    char byte;
 
     for (size_t i = 0; count == 2 && i < sizeof roles / sizeof *roles; i++) {
         if (strcmp(words[1], roles[i].name) != 0)
@@ -269,8 +289,9 @@ int main(int count, char **words)
         puts("ready");
         fflush(stdout);
         /* No buffer is allocated for what comes: the heap stays as it is. */
-        while (read(STDIN_FILENO, &unused, 1) > 0)
-            continue;
+        while (read(STDIN_FILENO, &byte, 1) > 0)
+            if (byte == '\n')
+                be_large();
         return 0;
     }
     fputs("victim: no such role\n", stderr);
