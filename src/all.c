@@ -35,7 +35,7 @@
 #include "walled.c"
 #include "mapped.c"
 
-/* floor 4: arenas (also arena_state.h, block.h, inbox.h) */
+/* floor 4: arenas (also ahead.h, arena_state.h, block.h, inbox.h) */
 #include "parcel.c"
 #include "depot.c"
 #include "proof.c"

@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include "ahead.h"
 #include "fatal.h"
 #include "options.h"
 
@@ -312,9 +313,14 @@ static bool row_takes(struct chunk_row *row, const struct arena *arena,
 static void free_chunks(struct arena *arena, void *const *mems, size_t count)
 {
     size_t i = 0;
+    size_t fetched = 0;
     while (i < count) {
         struct chunk *chunk = mem2chunk(mems[i]);
         struct chunk_row row = {chunk, chunk};
+        if (i >= fetched) {
+            fetched = i + min_size(count - i, AHEAD_CHUNKS);
+            fetch_for_merges(mems + i, fetched - i);
+        }
         chunk_verify_cached(arena, chunk);
         while (++i < count && row_takes(&row, arena, mem2chunk(mems[i]))) {
         }

@@ -122,6 +122,10 @@ enum {
      * keep more memory, and more make that call longer. */
     DEPOT_STEP = 48,
 
+    /* Chunks about to be freed for which what they will be merged with is
+     * fetched at a time: as many misses as a core can have under way. */
+    AHEAD_CHUNKS = 8,
+
     /* Objects of WATCHED pages that a thread frees before it ends the watch
      * over the page of the last: each takes some 13 ns longer than others, and
      * to fault the three quarters of a page in that may be clean about a
