@@ -590,7 +590,7 @@ const struct description profile_description[] = {
     DESCRIBE_PART("profile.wanted", struct profile_switch, wanted),
     DESCRIBE_PART("profile.mean", struct profile_switch, mean),
     DESCRIBE_ADDRESS("profile_gate", &tcache_limits),
-    DESCRIBE_NUMBER("PROFILE_GATE", 2 * sizeof(size_t)),
+    DESCRIBE_NUMBER("PROFILE_GATE", TCACHE_GATE),
     DESCRIBE_ADDRESS("profile_lost", &profile.lost),
     DESCRIBE_ADDRESS("profile_buckets", &profile.sample_buckets),
     DESCRIBE_NUMBER("PROFILE_BUCKETS_SIZE", HASHES_SIZE),

@@ -90,28 +90,33 @@ static inline struct tcache *tcache_self(void)
 }
 
 /* Bounds of what is cached; all zero when nothing is. Written by
- * tcache_set_limits, read relaxed. The first two are those of the fast paths,
- * and zero while a gate keeps malloc, not free, away from these, so that every
- * call is seen: slow paths look at cached_small and cached_request instead. */
+ * tcache_set_limits, read relaxed. Those up to TCACHE_GATE are what malloc asks
+ * before all else, and zero while a gate keeps it, not free, away from caches,
+ * so that every call is seen: slow paths look at cached_small and
+ * cached_request instead. A reader outside of the process closes the gate by
+ * writing zeros there. */
 extern struct tcache_limits {
-    size_t small;         /* requests below this are served by `serving` */
-    size_t request;       /* requests below this: none that is mapped */
+    size_t small;   /* requests below this are served by `serving` */
+    size_t request; /* requests below this: none that is mapped */
+    /* Both bounds at once, here and below, so that nobody takes what is small
+     * for large while they change. */
+    size_t large_span; /* requests, counted from RUN_OBJECT_MAX + 1 */
+    /* In hardened mode, in which nothing is cached: requests of one byte to
+     * this many are served by a thread's stock ... */
+    size_t stocked;
     uint32_t run_class;   /* objects of runs of classes below this are cached */
     uint32_t small_low;   /* low halves of size words below this are small */
     uint32_t low;         /* ... and below this are cached at all */
     uint32_t remote_span; /* small ones, counted from that of the least chunk */
-    /* Both bounds at once, so that nobody takes what is small for large while
-     * they change. */
-    size_t large_span;       /* requests, counted from RUN_OBJECT_MAX + 1 */
     uint32_t large_low_span; /* low halves, counted from TCACHE_LARGE_LOW */
+    uint32_t quarantined;    /* ... and what is freed goes to its quarantine */
     size_t cached_small;
     size_t cached_request;
-    /* In hardened mode, in which nothing is cached: requests of one byte to
-     * this many are served by a thread's stock, and what is freed goes to its
-     * quarantine, before anybody else looks at the call. */
-    size_t stocked;
-    uint32_t quarantined;
 } tcache_limits;
+
+enum {
+    TCACHE_GATE = offsetof(struct tcache_limits, run_class),
+};
 
 /* The low half of the size word of the least chunk that is not small. */
 #define TCACHE_LARGE_LOW ((uint32_t)(SMALL_CLASS_MAX + MALLOC_ALIGNMENT))

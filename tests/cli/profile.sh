@@ -98,6 +98,15 @@ quiet() {
 wait_for quiet
 stop
 
+test="the same where only blocks above 1 KiB are allocated, all from a cache"
+begin "$victim" pages
+tool profile --seconds 1 --mean 16k -o pages.pb "$process"
+expect_status 0
+expect err ''
+read -r _ allocated _ < <(sums pages.pb replace_one)
+[ "${allocated:-0}" -gt 100000 ] || fault "allocated: $allocated"
+stop
+
 test="C++, and shells that fork"
 PTM_OPTIONS=profile=1k tool run /bin/bash -c 'x=$(seq 20000); echo ${#x}; (exit 0)'
 expect_status 0

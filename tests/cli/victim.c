@@ -10,6 +10,7 @@
  *   small       a bit of everything, in little memory
  *   busy        four threads that never stop to allocate and free
  *   alone       one that does not, before its input ends
+ *   pages       the same, with one block at a time, of 4,000 bytes
  *   sender      one that has freed another's, which nobody fetches
  *   closed      fills a heap but for 32 bytes, and begins another
  *   trimmed     has a block or two, and gives back all that it can
@@ -192,6 +193,15 @@ static void be_busy_alone(void)
         }
 }
 
+static void replace_one(void)
+{
+    puts("ready");
+    fflush(stdout);
+    while (!input_ends())
+        for (int i = 0; i < 100000; i++)
+            free(block_of(4000));
+}
+
 static void *fill_parcels(void *unused)
 {
     for (int i = 0; i < sent; i++)
@@ -272,6 +282,7 @@ static const struct role {
     {"small", be_small},
     {"busy", be_busy},
     {"alone", be_busy_alone},
+    {"pages", replace_one},
     {"sender", send_blocks},
     {"closed", close_heap},
     {"trimmed", trim},

@@ -20,6 +20,7 @@
 #include "inspect.h"
 #include "lock.h"
 #include "mapped.h"
+#include "options.h"
 #include "tcache.h"
 
 static const struct call nobody = {.caller = (const void *)0x1234567};
@@ -128,6 +129,24 @@ static void a_block_is_known_until_it_is_freed(void **state)
 }
 
 /* While it is on, malloc's fast path is closed, and the slow one counts. */
+/* Who is outside writes zeros up to TCACHE_GATE. */
+static void close_gate_from_both_sides(void *is_hardened)
+{
+    option_set(OPTION_HARDENED, is_hardened != NULL);
+    tcache_set_limits();
+    struct tcache_limits outside = tcache_limits;
+    memset(&outside, 0, TCACHE_GATE);
+    MUST(memcmp(&outside, &tcache_limits, sizeof outside) != 0);
+    tcache_close_gate(true);
+    MUST(memcmp(&outside, &tcache_limits, sizeof outside) == 0);
+}
+
+static void the_gate_is_the_same_from_outside(void **state)
+{
+    child_must_succeed(close_gate_from_both_sides, NULL);
+    child_must_succeed(close_gate_from_both_sides, state);
+}
+
 static void the_gate_is_closed_while_it_is_on(void **state)
 {
     (void)state;
@@ -404,6 +423,7 @@ int main(void)
         cmocka_unit_test(without_memory_there_is_no_profile),
         cmocka_unit_test(a_child_forgets_what_was_half_done),
         cmocka_unit_test(a_block_is_known_until_it_is_freed),
+        cmocka_unit_test(the_gate_is_the_same_from_outside),
         cmocka_unit_test(the_gate_is_closed_while_it_is_on),
         cmocka_unit_test(what_is_outside_is_heeded),
         cmocka_unit_test(after_the_stop_frees_are_still_noted),
