@@ -141,7 +141,8 @@ def machine_lines(document):
     lines = [f"- Made by `{document['command']}` on {document['date']}.",
              f"- Machine: {facts}.", f"- Allocators: {versions}."]
     if document["quick"]:
-        lines.append("- With --quick: the figures mean nothing.")
+        lines.append("- With --quick: few calls and rounds. Times and rare "
+                     "events mean nothing.")
     return lines + [f"- **{name} failed**: {why}"
                     for name, why in document["failures"].items()]
 
