@@ -11,7 +11,7 @@ enum {
     patience = 3,   /* times that one place is read again */
     repairs_most = 1000, /* ... and all places of a heap */
     run_size_most = 512,
-    span_most = 64 /* pages */
+    span_most = 128 /* pages */
 };
 
 struct walker {

@@ -110,10 +110,10 @@ enum {
     RUN_SPARES = 2,
     RUN_SPARE_SHARE = 16,
 
-    /* A new span has a page for so many runs that there are, but 64 at most:
-     * 1 MiB, of which one page of 4 KiB in 256 holds a header. */
+    /* A new span has a page for so many runs that there are, but 128 at most:
+     * 2 MiB, of which one page of 4 KiB in 512 holds a header. */
     RUN_SPAN_SHARE = 4,
-    RUN_SPAN_SHIFT = 6,
+    RUN_SPAN_SHIFT = 7,
 
     /* Blocks that one slow call frees or sorts for others at most. */
     SLOW_STEP = 64,

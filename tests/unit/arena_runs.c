@@ -16,7 +16,7 @@ enum {
     SMALL = CHUNK_CLASSES + 2, /* 48 bytes */
     LARGE = CLASS_COUNT - 1,   /* 1 KiB */
     PER_LARGE_RUN = 15,
-    MANY = 6000,
+    MANY = 12000,
 };
 
 static void *mems[MANY];
