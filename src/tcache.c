@@ -668,6 +668,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
         return take_newest(cache, size_class);
     }
     note_use(cache, size_class);
+    cache->overflows = 0;
     set_capacity_limit(cache, arena);
     raise_capacity(cache, size_class);
     size_t wanted = max_size(cache->capacity[size_class] / CACHE_MAGAZINES, 1);
@@ -752,10 +753,38 @@ static bool find_slot_near(const struct tcache *cache, unsigned *size_class)
     return false;
 }
 
+/* A thread that only frees wants none of its objects back soon. Chunks are
+ * worth more together: those side by side are merged at once. */
+static bool has_too_many_slots(const struct tcache *cache, unsigned size_class)
+{
+    return cache->overflows >= CACHE_OVERFLOWS && class_is_run(size_class) &&
+           cache->capacity_bytes > CACHE_BYTES_FREEING &&
+           2 * cache->capacity[size_class] * class_size(size_class) >
+               CLASS_BYTES_FREEING;
+}
+
+/* Half of the slots go, if they are not too few then, and half of the rest is
+ * free. */
+static void take_some_slots_away(struct tcache *cache, unsigned size_class)
+{
+    unsigned capacity = cache->capacity[size_class];
+    if (capacity * class_size(size_class) > CLASS_BYTES_FREEING) {
+        capacity /= 2;
+    }
+    size_t keep = capacity / CACHE_MAGAZINES;
+    give_oldest(cache, size_class, blocks_in(cache, size_class) - keep);
+    set_capacity(cache, size_class, capacity);
+}
+
 /* True when the class has a free slot now, or another that serves: the caller
  * learns which. */
 static bool make_slot(struct tcache *cache, unsigned *size_class)
 {
+    cache->overflows++;
+    if (has_too_many_slots(cache, *size_class)) {
+        take_some_slots_away(cache, *size_class);
+        return true;
+    }
     if (raise_capacity(cache, *size_class)) {
         return true;
     }

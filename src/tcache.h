@@ -70,6 +70,7 @@ struct tcache {
     uint32_t capacity_bytes;       /* what all arrays could hold ... */
     uint32_t capacity_limit;       /* ... and may, for now */
     unsigned hand;                 /* the class to take slots from next */
+    unsigned overflows;            /* since the cache lacked a block */
     unsigned slow_calls;           /* since outboxes were last sent */
     unsigned watched;              /* objects of WATCHED pages freed, lately */
     struct outbox outboxes[OUTBOXES];

@@ -313,6 +313,48 @@ static void a_cache_and_its_depot_are_bounded(void **state)
     child_must_succeed(free_many, NULL);
 }
 
+/* Blocks of sixteen sizes in turn, all of which are objects soon. */
+static void allocate_sizes(void)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        blocks[i] = alloc_malloc(256 + i % 16 * 48);
+        MUST(blocks[i] != NULL);
+    }
+}
+
+/* Bytes that the slots of the class with most can hold, of objects. */
+static size_t most_for_a_class(void)
+{
+    size_t most = 0;
+    for (unsigned i = CHUNK_CLASSES; i < CLASS_COUNT; i++) {
+        most = max_size(most, tcache_self()->capacity[i] * class_size(i));
+    }
+    return most;
+}
+
+static void free_and_go_on(void *unused)
+{
+    (void)unused;
+    for (int round = 0; round < 3; round++) {
+        allocate_sizes();
+        MUST(tcache_self()->overflows < CACHE_OVERFLOWS);
+        MUST(tcache_self()->capacity_bytes > CACHE_BYTES_FREEING);
+        MUST(most_for_a_class() > CLASS_BYTES_FREEING);
+        must_be_sound();
+        free_all(MANY);
+        MUST(tcache_self()->overflows >= CACHE_OVERFLOWS);
+        MUST(most_for_a_class() <= CLASS_BYTES_FREEING);
+        must_be_sound();
+    }
+    nothing_must_be_left();
+}
+
+static void who_only_frees_keeps_little(void **state)
+{
+    (void)state;
+    child_must_succeed(free_and_go_on, NULL);
+}
+
 /* Each class has its turn, again and again: the room for slots is shared. */
 static void use_all_classes(void *unused)
 {
@@ -949,6 +991,7 @@ int main(void)
         cmocka_unit_test(fresh_objects_come_in_the_order_of_memory),
         cmocka_unit_test(the_older_half_makes_room),
         cmocka_unit_test(a_cache_and_its_depot_are_bounded),
+        cmocka_unit_test(who_only_frees_keeps_little),
         cmocka_unit_test(classes_share_the_room),
         cmocka_unit_test(cut_blocks_join_a_class_they_serve),
         cmocka_unit_test(options_say_what_is_cached),
