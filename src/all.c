@@ -45,6 +45,8 @@
 #include "arenas.c"
 
 /* floor 5: caches */
+#include "caches.c"
+#include "tcache_limits.c"
 #include "tcache.c"
 #include "quarantine.c"
 

@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "arenas.h"
 #include "bell.h"
+#include "caches.h"
 #include "harden.h"
 #include "limit.h"
 #include "lock.h"
@@ -89,7 +90,7 @@ bool purge_everything(size_t pad)
     bool any = mapped_trim();
     tcache_flush();
     harden_release_own();
-    any |= tcache_drop_spares();
+    any |= caches_drop_spares();
     for (unsigned number = 1; number <= arenas_count(); number++) {
         struct arena *arena = arena_numbered(number);
         empty_depot(arena);
@@ -197,8 +198,8 @@ static void begin_pass(void)
 static void finish_pass(void)
 {
     mapped_expire();
-    tcache_note_live(purge.live);
-    tcache_expire_spares();
+    caches_note_live(purge.live);
+    caches_expire_spares();
     if (limit_is_tight()) {
         limit_reset();
     }
@@ -246,7 +247,7 @@ bool purge_is_wanted(void)
             return true;
         }
     }
-    return mapped_keeps_any() || tcache_has_spares();
+    return mapped_keeps_any() || caches_have_spares();
 }
 
 uint64_t purge_interval(void)

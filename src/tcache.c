@@ -4,6 +4,7 @@
 
 #include "arenas.h"
 #include "bell.h"
+#include "caches.h"
 #include "fatal.h"
 #include "guard.h"
 #include "options.h"
@@ -15,9 +16,6 @@ enum {
     SLOT_SIZE = sizeof(void *),
     ARRAY_EXTRA = 2, /* NULL and END */
     NONE = offsetof(struct tcache, none) / SLOT_SIZE,
-    /* Enough for every class at its largest, with what doubling leaves
-     * behind; untouched pages cost nothing. */
-    CACHE_MAP_SIZE = 320 << 10,
     FIRST_ARRAY = sizeof(struct tcache) / SLOT_SIZE,
 };
 
@@ -38,162 +36,6 @@ const struct tcache tcache_none = {
 };
 
 PTM_TLS ptrdiff_t tcache_distance;
-
-_Static_assert(DEFAULT_TCACHE_MAX == DEFAULT_MMAP_THRESHOLD &&
-                   DEFAULT_TCACHE_MAX + CLASS_EXTRA == CACHED_CHUNK_MAX,
-               "all is cached that is not mapped");
-
-struct tcache_limits tcache_limits = {
-    .small = RUN_OBJECT_MAX + 1,
-    .request = DEFAULT_MMAP_THRESHOLD,
-    .run_class = CLASS_COUNT,
-    .small_low = TCACHE_LARGE_LOW,
-    .low = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT,
-    .remote_span = TCACHE_LARGE_LOW - MIN_CHUNK_SIZE,
-    .large_span = DEFAULT_MMAP_THRESHOLD - (RUN_OBJECT_MAX + 1),
-    .large_low_span = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT - TCACHE_LARGE_LOW,
-    .cached_small = RUN_OBJECT_MAX + 1,
-    .cached_request = DEFAULT_MMAP_THRESHOLD,
-};
-
-struct run_shape tcache_shapes[256] = RUN_SHAPES;
-
-static bool is_bypassed;
-static bool gate_is_closed;
-
-/* What the slots of all caches can hold, and may, in bytes. Hints: all
- * relaxed. */
-static struct {
-    size_t bytes;
-    size_t most;
-} all_caches = {.most = CACHES_BYTES_MIN};
-
-size_t tcache_all_bytes(void)
-{
-    return __atomic_load_n(&all_caches.bytes, __ATOMIC_RELAXED);
-}
-
-/* In a child of fork the sum begins anew, perhaps after handlers of others have
- * made threads: so it may be too small for a while, but not less than none. */
-static void count_in_all_caches(size_t more, size_t less)
-{
-    size_t before = tcache_all_bytes();
-    size_t now;
-    do {
-        now = before + more;
-        now -= min_size(now, less);
-    } while (!__atomic_compare_exchange_n(&all_caches.bytes, &before, now, true,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-}
-
-void tcache_note_live(size_t live)
-{
-    size_t most = max_size(CACHES_BYTES_MIN, live / CACHES_BYTES_SHARE);
-    __atomic_store_n(&all_caches.most, most, __ATOMIC_RELAXED);
-}
-
-void tcache_bypass(bool bypass)
-{
-    __atomic_store_n(&is_bypassed, bypass, __ATOMIC_RELAXED);
-    tcache_set_limits();
-}
-
-void tcache_close_gate(bool is_closed)
-{
-    __atomic_store_n(&gate_is_closed, is_closed, __ATOMIC_RELAXED);
-    tcache_set_limits();
-}
-
-/* The largest chunk to cache by what the option says; the large classes are a
- * little above round numbers. */
-static size_t largest_cached(size_t most)
-{
-    if (most < MIN_CHUNK_SIZE) {
-        return 0;
-    }
-    most = min_size(most, CACHED_CHUNK_MAX - CLASS_EXTRA);
-    most += most > SMALL_CLASS_MAX ? CLASS_EXTRA : 0;
-    return class_size(class_joined_by(most));
-}
-
-static void set_shapes(unsigned run_class)
-{
-    for (unsigned i = 1; i <= RUN_CLASSES; i++) {
-        bool is_cached = CHUNK_CLASSES - 1 + i < run_class;
-        __atomic_store_n(&tcache_shapes[i].bound,
-                         is_cached ? run_shapes[i].bound : 0, __ATOMIC_RELAXED);
-    }
-}
-
-static void set_limits(void)
-{
-    bool is_seen = __atomic_load_n(&is_bypassed, __ATOMIC_RELAXED) ||
-                   option_get(OPTION_PERTURB) != 0;
-    bool is_hardened = option_get(OPTION_HARDENED) != 0;
-    bool off = is_seen || is_hardened;
-    size_t chunk = off ? 0 : largest_cached(option_get(OPTION_TCACHE_MAX));
-    struct tcache_limits limits = {0};
-    if (chunk > 0) {
-        size_t small = min_size(chunk, SMALL_CLASS_MAX);
-        limits.request =
-            min_size(usable_size_of(chunk) + 1, DEFAULT_MMAP_THRESHOLD);
-        limits.small = min_size(limits.request, RUN_OBJECT_MAX + 1);
-        limits.run_class = run_class_serving(limits.small - 1) + 1;
-        limits.small_low = (uint32_t)(small + MALLOC_ALIGNMENT);
-        limits.low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
-        limits.remote_span = limits.small_low - MIN_CHUNK_SIZE;
-        limits.large_span =
-            max_size(limits.request, RUN_OBJECT_MAX + 1) - (RUN_OBJECT_MAX + 1);
-        limits.large_low_span =
-            (uint32_t)max_size(limits.low, TCACHE_LARGE_LOW) - TCACHE_LARGE_LOW;
-    }
-    bool is_closed = __atomic_load_n(&gate_is_closed, __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.small, is_closed ? 0 : limits.small,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.request, is_closed ? 0 : limits.request,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.cached_small, limits.small,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.cached_request, limits.request,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.run_class, limits.run_class,
-                     __ATOMIC_RELAXED);
-    set_shapes(limits.run_class);
-    __atomic_store_n(&tcache_limits.small_low, limits.small_low,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.low, limits.low, __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.remote_span, limits.remote_span,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.large_span,
-                     is_closed ? 0 : limits.large_span, __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.large_low_span, limits.large_low_span,
-                     __ATOMIC_RELAXED);
-    bool is_quarantined = is_hardened && !is_seen;
-    __atomic_store_n(
-        &tcache_limits.stocked,
-        is_quarantined && !is_closed ? usable_size_of(SMALL_CLASS_MAX) - 1 : 0,
-        __ATOMIC_RELAXED);
-    __atomic_store_n(&tcache_limits.quarantined, is_quarantined,
-                     __ATOMIC_RELAXED);
-}
-
-/* Each caller has changed what the limits depend on. Of two that come at once
- * one may have read what the other has not changed yet, and store that last: so
- * who sees, once he has stored, that another has begun meanwhile, does it all
- * again. Both fences are between a thread's stores and its loads: one of the
- * two sees the other. */
-void tcache_set_limits(void)
-{
-    static unsigned begun;
-    unsigned now = __atomic_add_fetch(&begun, 1, __ATOMIC_SEQ_CST);
-    unsigned seen;
-    do {
-        seen = now;
-        set_limits();
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        now = __atomic_load_n(&begun, __ATOMIC_SEQ_CST);
-    } while (now != seen);
-}
 
 static bool is_none(const struct tcache *cache)
 {
@@ -226,7 +68,7 @@ static void set_capacity(struct tcache *cache, unsigned size_class,
     uint32_t size = (uint32_t)class_size(size_class);
     unsigned before = cache->capacity[size_class];
     cache->capacity_bytes += capacity * size - before * size;
-    count_in_all_caches((size_t)capacity * size, (size_t)before * size);
+    caches_count((size_t)capacity * size, (size_t)before * size);
     cache->capacity[size_class] = (uint8_t)capacity;
     blocks_of(cache, size_class)[before] = NULL;
     blocks_of(cache, size_class)[capacity] = TCACHE_END;
@@ -272,9 +114,7 @@ static bool may_hold(const struct tcache *cache, unsigned size_class,
         (capacity - cache->capacity[size_class]) * class_size(size_class);
     size_t bytes = cache->capacity_bytes + more;
     return bytes <= cache->capacity_limit &&
-           (bytes <= CACHE_BYTES_ALWAYS ||
-            tcache_all_bytes() + more <=
-                __atomic_load_n(&all_caches.most, __ATOMIC_RELAXED));
+           (bytes <= CACHE_BYTES_ALWAYS || caches_may_grow(more));
 }
 
 /* Doubles the slots of the class; false when it has all it may have, or the
@@ -835,122 +675,12 @@ void tcache_overflow(void *mem)
     }
 }
 
-/* ---- life
- * --------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void use_cache(const struct tcache *cache)
 {
     tcache_distance =
         (char *)(uintptr_t)cache - (char *)(uintptr_t)&tcache_none;
-}
-
-/* Memory of caches that no thread uses, zero behind the struct. A slot is
- * filled by who finds it empty, with release order, and emptied by an exchange
- * with acquire order: so who takes a cache sees it as it was left, and nobody
- * else has it. A place that a fork catches in between is lost, not the
- * order. */
-static struct tcache *spares[CACHE_SPARES];
-
-static struct tcache *take_spare_cache(void)
-{
-    for (size_t i = 0; i < CACHE_SPARES; i++) {
-        if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) != NULL) {
-            struct tcache *cache =
-                __atomic_exchange_n(&spares[i], NULL, __ATOMIC_ACQUIRE);
-            if (cache != NULL) {
-                return cache;
-            }
-        }
-    }
-    return NULL;
-}
-
-static bool keep_spare_cache(struct tcache *cache)
-{
-    size_t used = cache->next_array - FIRST_ARRAY;
-    memset(tcache_slot(cache, FIRST_ARRAY), 0, used * SLOT_SIZE);
-    for (size_t i = 0; i < CACHE_SPARES; i++) {
-        struct tcache *none = NULL;
-        if (__atomic_compare_exchange_n(&spares[i], &none, cache, false,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* True if the place had one, and it was the one given, if any. */
-static bool drop_spare(size_t i, const struct tcache *only)
-{
-    struct tcache *cache = __atomic_load_n(&spares[i], __ATOMIC_RELAXED);
-    if (cache == NULL || (only != NULL && cache != only) ||
-        !__atomic_compare_exchange_n(&spares[i], &cache, NULL, false,
-                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        return false;
-    }
-    if (!os_unmap_fenced(cache, CACHE_MAP_SIZE)) {
-        keep_spare_cache(cache);
-    }
-    return true;
-}
-
-bool tcache_drop_spares(void)
-{
-    bool any = false;
-    for (size_t i = 0; i < CACHE_SPARES; i++) {
-        any |= drop_spare(i, NULL);
-    }
-    return any;
-}
-
-void tcache_expire_spares(void)
-{
-    static struct tcache *seen[CACHE_SPARES];
-    for (size_t i = 0; i < CACHE_SPARES; i++) {
-        if (seen[i] != NULL) {
-            drop_spare(i, seen[i]);
-        }
-        seen[i] = __atomic_load_n(&spares[i], __ATOMIC_RELAXED);
-    }
-}
-
-bool tcache_has_spares(void)
-{
-    for (size_t i = 0; i < CACHE_SPARES; i++) {
-        if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Caches in use, for readers outside of the process: nobody here follows these
- * pointers. A thread takes a place that is empty, and empties it when it ends;
- * one that finds none is not listed. In the child of a fork those of the
- * threads that are gone stay, as their memory does. */
-PTM_SPARSE static struct tcache *listed[CACHES_LISTED];
-
-static void list_cache(struct tcache *cache)
-{
-    cache->thread = os_thread();
-    for (size_t i = 0; i < CACHES_LISTED; i++) {
-        struct tcache *none = NULL;
-        if (__atomic_load_n(&listed[i], __ATOMIC_RELAXED) == NULL &&
-            __atomic_compare_exchange_n(&listed[i], &none, cache, false,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-            return;
-        }
-    }
-}
-
-static void unlist_cache(const struct tcache *cache)
-{
-    for (size_t i = 0; i < CACHES_LISTED; i++) {
-        if (__atomic_load_n(&listed[i], __ATOMIC_RELAXED) == cache) {
-            __atomic_store_n(&listed[i], NULL, __ATOMIC_RELAXED);
-            return;
-        }
-    }
 }
 
 void tcache_create(void)
@@ -959,17 +689,15 @@ void tcache_create(void)
         option_get(OPTION_HARDENED) != 0) {
         return;
     }
-    struct tcache *cache = take_spare_cache();
-    if (cache == NULL) {
-        cache = os_map_fenced(CACHE_MAP_SIZE);
-    }
+    struct tcache *cache = caches_map();
     if (cache == NULL) {
         return;
     }
     *cache = tcache_none;
     cache->next_array = FIRST_ARRAY;
     cache->capacity_limit = CACHE_BYTES_MIN;
-    list_cache(cache);
+    cache->thread = os_thread();
+    caches_list(cache);
     use_cache(cache);
 }
 
@@ -979,11 +707,9 @@ void tcache_destroy(void)
     if (!is_none(cache)) {
         tcache_flush();
         use_cache(&tcache_none);
-        count_in_all_caches(0, cache->capacity_bytes);
-        unlist_cache(cache);
-        if (!keep_spare_cache(cache)) {
-            os_unmap_fenced(cache, CACHE_MAP_SIZE);
-        }
+        caches_count(0, cache->capacity_bytes);
+        caches_unlist(cache);
+        caches_unmap(cache, cache->next_array * SLOT_SIZE);
         bell_ring();
     }
 }
@@ -994,8 +720,7 @@ void tcache_after_fork(void)
     if (!is_none(cache)) {
         cache->thread = os_thread();
     }
-    __atomic_store_n(&all_caches.bytes, cache->capacity_bytes,
-                     __ATOMIC_RELAXED);
+    caches_after_fork(cache->capacity_bytes);
 }
 
 /* Sends all blocks of the class to their arena in `parcel`, and in as many more
@@ -1049,11 +774,6 @@ void tcache_follow(struct arena *arena)
 }
 
 const struct description tcache_description[] = {
-    DESCRIBE_ADDRESS("caches", listed),
-    DESCRIBE_NUMBER("CACHES", CACHES_LISTED),
-    DESCRIBE_ADDRESS("spares", spares),
-    DESCRIBE_NUMBER("SPARES", CACHE_SPARES),
-    DESCRIBE_NUMBER("CACHE_MAP", CACHE_MAP_SIZE),
     DESCRIBE_PART("cache.top_place", struct tcache, top),
     DESCRIBE_PART("cache.base_place", struct tcache, base),
     DESCRIBE_PART("cache.owner", struct tcache, owner),

@@ -15,6 +15,7 @@
 #include "actor.h"
 #include "alloc.h"
 #include "arenas.h"
+#include "caches.h"
 #include "child.h"
 #include "faulty_syscall.h"
 #include "inspect.h"
@@ -927,9 +928,9 @@ static void end_uncounted(void *unused)
     actor_start(&thread);
     actor_do(&thread, use_a_cache, NULL);
     tcache_after_fork();
-    size_t without_it = tcache_all_bytes();
+    size_t without_it = caches_bytes();
     actor_end(&thread);
-    MUST(tcache_all_bytes() <= without_it);
+    MUST(caches_bytes() <= without_it);
 }
 
 static void the_sum_of_all_caches_is_never_below_zero(void **state)
