@@ -593,12 +593,14 @@ static bool find_slot_near(const struct tcache *cache, unsigned *size_class)
     return false;
 }
 
-/* A thread that only frees wants none of its objects back soon. Chunks are
- * worth more together: those side by side are merged at once. */
+/* A thread that only frees wants none of its objects back soon: that matters
+ * where there are many. Chunks are worth more together: those side by side are
+ * merged at once. */
 static bool has_too_many_slots(const struct tcache *cache, unsigned size_class)
 {
     return cache->overflows >= CACHE_OVERFLOWS && class_is_run(size_class) &&
-           cache->capacity_bytes > CACHE_BYTES_FREEING &&
+           cache->capacity_bytes > CACHE_BYTES_ALWAYS &&
+           tcache_all_bytes() > CACHES_BYTES_FREEING &&
            2 * cache->capacity[size_class] * class_size(size_class) >
                CLASS_BYTES_FREEING;
 }

@@ -333,20 +333,45 @@ static size_t most_for_a_class(void)
     return most;
 }
 
-static void free_and_go_on(void *unused)
+static void free_sizes(size_t most)
+{
+    allocate_sizes();
+    MUST(tcache_self()->overflows < CACHE_OVERFLOWS);
+    must_be_sound();
+    free_all(MANY);
+    MUST(tcache_self()->overflows >= CACHE_OVERFLOWS);
+    MUST(most_for_a_class() <= most);
+    must_be_sound();
+}
+
+/* As much as a cache may. */
+static void cache_much(void *unused)
 {
     (void)unused;
-    for (int round = 0; round < 3; round++) {
-        allocate_sizes();
-        MUST(tcache_self()->overflows < CACHE_OVERFLOWS);
-        MUST(tcache_self()->capacity_bytes > CACHE_BYTES_FREEING);
-        MUST(most_for_a_class() > CLASS_BYTES_FREEING);
-        must_be_sound();
-        free_all(MANY);
-        MUST(tcache_self()->overflows >= CACHE_OVERFLOWS);
-        MUST(most_for_a_class() <= CLASS_BYTES_FREEING);
-        must_be_sound();
+    for (size_t size = 2000; size < 200000; size += size / 8) {
+        allocate_all(3 * CLASS_SLOTS_MAX, size);
+        free_all(3 * CLASS_SLOTS_MAX);
     }
+}
+
+static void free_and_go_on(void *unused)
+{
+    struct actor others[4];
+    (void)unused;
+    free_sizes(SIZE_MAX);
+    MUST(most_for_a_class() > CLASS_BYTES_FREEING);
+    for (size_t i = 0; i < count_of(others); i++) {
+        actor_start(&others[i]);
+        actor_do(&others[i], cache_much, NULL);
+    }
+    MUST(tcache_all_bytes() > CACHES_BYTES_FREEING);
+    free_sizes(CLASS_BYTES_FREEING);
+    free_sizes(CLASS_BYTES_FREEING);
+    for (size_t i = 0; i < count_of(others); i++) {
+        actor_end(&others[i]);
+    }
+    free_sizes(SIZE_MAX);
+    MUST(most_for_a_class() > CLASS_BYTES_FREEING);
     nothing_must_be_left();
 }
 
