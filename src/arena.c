@@ -409,8 +409,7 @@ static void count_arrivals(struct arena *arena, size_t count)
     __atomic_store_n(&arena->arrivals_count, count, __ATOMIC_RELAXED);
 }
 
-/* The first parcel that waits, or NULL. */
-static struct parcel *first_arrival(struct arena *arena)
+struct parcel *arena_first_arrival(struct arena *arena)
 {
     if (arena->arrivals == NULL) {
         size_t count;
@@ -433,7 +432,7 @@ static void drop_first_arrival(struct arena *arena)
  * none is left. */
 static bool sort_some_arrivals(struct arena *arena)
 {
-    struct parcel *parcel = first_arrival(arena);
+    struct parcel *parcel = arena_first_arrival(arena);
     if (parcel == NULL) {
         return false;
     }

@@ -73,6 +73,10 @@ void arena_give(struct arena *arena, unsigned size_class, void *const *mems,
 /* Stores what has come home by the inbox, `most` blocks or a few more. */
 void arena_sort_arrivals(struct arena *arena, size_t most);
 
+/* The parcel that will be sorted next, or NULL: who has a use for some of its
+ * blocks may take these out. */
+struct parcel *arena_first_arrival(struct arena *arena);
+
 /* Parcels that were taken from the inbox and wait to be sorted; a hint to who
  * has no lock. */
 static inline size_t arena_arrivals(const struct arena *arena)

@@ -169,6 +169,12 @@ static void send_parcel(unsigned owner, struct parcel *parcel)
     }
 }
 
+/* There is one more class than bits: the first and the last share one. */
+static uint64_t large_class_bit(unsigned size_class)
+{
+    return (uint64_t)1 << (size_class - SMALL_CLASSES) % 64;
+}
+
 /* The outbox is closed, and what was in it is under way. */
 static struct parcel *close_outbox(struct outbox *box)
 {
@@ -180,9 +186,15 @@ static struct parcel *close_outbox(struct outbox *box)
 
 PTM_NOINLINE void tcache_send(struct outbox *box)
 {
-    if (box->owner != OWNER_NONE) {
-        unsigned owner = box->owner;
-        send_parcel(owner, close_outbox(box));
+    unsigned owner = box->owner;
+    if (owner == OWNER_NONE) {
+        return;
+    }
+    struct parcel *parcel = close_outbox(box);
+    if (parcel->count > 0) {
+        send_parcel(owner, parcel);
+    } else {
+        parcel_put(parcel);
     }
 }
 
@@ -324,7 +336,10 @@ bool tcache_free_remote_slowly(void *mem)
         return false;
     }
     *box->next++ = parcel_entry(mem, size_class);
-    box->bytes += size_class < SMALL_CLASSES ? 0 : (uint32_t)word_size(low);
+    if (class_is_large(size_class)) {
+        box->bytes += (uint32_t)word_size(low);
+        box->large |= large_class_bit(size_class);
+    }
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
     if (parcel_ends_at(box->next) || box->bytes >= OUTBOX_BYTES) {
         tcache_send(box);
@@ -452,6 +467,47 @@ static void make_room(struct tcache *cache, unsigned size_class)
     }
 }
 
+/* A block of the class that waits in the outbox, or NULL: the newest one, as
+ * that was touched last. */
+static void *take_waiting_from(struct outbox *box, unsigned size_class)
+{
+    if (likely((box->large & large_class_bit(size_class)) == 0)) {
+        return NULL;
+    }
+    const uint64_t *first = parcel_before(box->next)->entries;
+    for (uint64_t *entry = box->next; entry-- > first;) {
+        if (entry_class(*entry) == size_class) {
+            void *mem = entry_mem(*entry);
+            *entry = *--box->next;
+            box->bytes -= (uint32_t)chunk_size(mem2chunk(mem));
+            return mem;
+        }
+    }
+    box->large &= ~large_class_bit(size_class);
+    return NULL;
+}
+
+/* A large block of another arena that was to be sent home, or NULL. */
+static void *take_waiting(struct tcache *cache, unsigned size_class)
+{
+    void *mem = NULL;
+    for (unsigned i = 0; i < OUTBOXES && mem == NULL; i++) {
+        mem = take_waiting_from(&cache->outboxes[i], size_class);
+    }
+    return mem;
+}
+
+/* The newest chunk of a class in the cache, or NULL. */
+static void *pop_large(struct tcache *cache, unsigned size_class)
+{
+    size_t count = blocks_in(cache, size_class);
+    if (count == 0) {
+        return NULL;
+    }
+    set_count(cache, size_class, count - 1);
+    return blocks_of(cache, size_class)[count - 1];
+}
+
 void *tcache_malloc_near(size_t request)
 {
     struct tcache *cache = tcache_self();
@@ -464,16 +520,17 @@ void *tcache_malloc_near(size_t request)
     }
     unsigned last =
         (unsigned)min_size(size_class + CACHE_NEAR, CHUNK_CLASSES - 1);
-    while (++size_class <= last) {
-        size_t count = blocks_in(cache, size_class);
-        if (count > 0) {
-            void *mem = blocks_of(cache, size_class)[count - 1];
-            set_count(cache, size_class, count - 1);
-            chunk_flip_cached(mem2chunk(mem));
-            return mem;
+    void *mem = take_waiting(cache, size_class);
+    while (mem == NULL && ++size_class <= last) {
+        mem = pop_large(cache, size_class);
+        if (mem == NULL) {
+            mem = take_waiting(cache, size_class);
         }
     }
-    return NULL;
+    if (mem != NULL) {
+        chunk_flip_cached(mem2chunk(mem));
+    }
+    return mem;
 }
 
 /* A program with much memory loses less by a larger cache. */
@@ -497,6 +554,53 @@ static void *take_newest(struct tcache *cache, unsigned size_class)
     return mem;
 }
 
+static bool has_slot(const struct tcache *cache, unsigned size_class)
+{
+    return blocks_in(cache, size_class) < cache->capacity[size_class];
+}
+
+static void add_block(struct tcache *cache, unsigned size_class, void *mem)
+{
+    size_t count = blocks_in(cache, size_class);
+    ptm_assert(count < cache->capacity[size_class]);
+    blocks_of(cache, size_class)[count] = mem;
+    set_count(cache, size_class, count + 1);
+}
+
+/* Whether the block is large, and its class has a slot, where it is now. */
+static bool takes_arrival(struct tcache *cache, uint64_t entry)
+{
+    unsigned size_class = entry_class(entry);
+    if (!class_is_large(size_class) || !has_slot(cache, size_class)) {
+        return false;
+    }
+    add_block(cache, size_class, entry_mem(entry));
+    return true;
+}
+
+/* Of the large blocks that come home next, those that the cache has slots for
+ * go there, and not by way of a depot that holds few of their size. True when
+ * the class has some then. */
+static bool take_arrivals(struct tcache *cache, struct arena *arena,
+                          unsigned size_class)
+{
+    struct parcel *parcel = arena_first_arrival(arena);
+    if (parcel == NULL) {
+        return false;
+    }
+    size_t count = parcel->count;
+    size_t left = count - min_size(count, SLOW_STEP);
+    for (size_t i = left; i < count; i++) {
+        uint64_t entry = parcel->entries[i];
+        if (!takes_arrival(cache, entry)) {
+            parcel->entries[left++] = entry;
+        }
+    }
+    parcel->count = left;
+    guard_count(count - left);
+    return blocks_in(cache, size_class) > 0;
+}
+
 /* Another class than the one that the cache was asked for may serve now, and
  * have blocks. */
 static void *refill_class(struct tcache *cache, struct arena *arena,
@@ -512,6 +616,10 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     set_capacity_limit(cache, arena);
     raise_capacity(cache, size_class);
     size_t wanted = max_size(cache->capacity[size_class] / CACHE_MAGAZINES, 1);
+    if (class_is_large(size_class) && take_arrivals(cache, arena, size_class)) {
+        arena->zero_from = NULL;
+        return take_newest(cache, size_class);
+    }
     arena_sort_arrivals(arena, SLOW_STEP);
     size_t got = arena_take(arena, size_class, mems, wanted);
     if (got == 0) {
@@ -571,11 +679,6 @@ void *tcache_refill_aligned(struct arena *arena, size_t alignment,
     }
     cache->serving[request_step(size)] = (uint8_t)size_class;
     return refill_class(cache, arena, size_class);
-}
-
-static bool has_slot(const struct tcache *cache, unsigned size_class)
-{
-    return blocks_in(cache, size_class) < cache->capacity[size_class];
 }
 
 /* Whether a class a little smaller than this large one has a slot. */
@@ -646,14 +749,6 @@ static bool make_slot(struct tcache *cache, unsigned *size_class)
     }
     make_room(cache, *size_class);
     return raise_capacity(cache, *size_class);
-}
-
-static void add_block(struct tcache *cache, unsigned size_class, void *mem)
-{
-    size_t count = blocks_in(cache, size_class);
-    ptm_assert(count < cache->capacity[size_class]);
-    blocks_of(cache, size_class)[count] = mem;
-    set_count(cache, size_class, count + 1);
 }
 
 static bool page_is_watched(const void *mem)

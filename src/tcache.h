@@ -26,7 +26,9 @@
  * is always empty. Those of other arenas that this thread frees wait in
  * outboxes, in a parcel each, until an inbox gets them. An outbox is closed,
  * and then is no arena's, or it has a parcel with room in it. The last entry of
- * a parcel ends where its alignment does: so that is where it is full.
+ * a parcel ends where its alignment does: so that is where it is full. A large
+ * block may leave its outbox again, to the program, when this thread misses one
+ * of its class: it is still in this processor's caches, and need not be sent.
  */
 #ifndef PTM_TCACHE_H
 #define PTM_TCACHE_H
@@ -51,6 +53,7 @@ struct outbox {
     uint32_t owner; /* OWNER_NONE: closed */
     uint32_t bytes; /* of the blocks in it that are not small */
     bool is_old;    /* has seen a tick */
+    uint64_t large; /* a bit for each large class of which it may have blocks */
 };
 
 struct tcache {

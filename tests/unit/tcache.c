@@ -606,6 +606,170 @@ static void a_sender_sorts_where_nobody_does(void **state)
     child_must_succeed(send_to_nobody, NULL);
 }
 
+/* ---- large blocks on their way ------------------------------------------- */
+
+enum {
+    LARGE = 3000,
+};
+
+static void allocate_large(void *mem)
+{
+    *(void **)mem = alloc_malloc(LARGE);
+}
+
+static size_t slots_of(size_t request)
+{
+    return tcache_self()->capacity[tcache_class_of(request)];
+}
+
+/* Who misses a large block has it from the outbox, if it is there. */
+static void take_what_waits(void *unused)
+{
+    struct actor helper;
+    void *before, *block, *other;
+    (void)unused;
+    start_remotely(&helper);
+    struct inbox *inbox = &arena_numbered(2)->inbox;
+    actor_do(&helper, allocate_large, &before);
+    actor_do(&helper, allocate_large, &block);
+    actor_do(&helper, allocate_large, &other);
+    alloc_free(before);
+    alloc_free(block);
+    MUST(is_cached(before) && is_cached(block));
+    must_be_sound();
+    /* Neither too large a request nor one that it is much too large for. */
+    void *larger = alloc_malloc(2 * LARGE);
+    void *smaller = alloc_malloc(LARGE / 2);
+    MUST(owner_of(larger) == 1 && owner_of(smaller) == 1);
+    MUST(alloc_malloc(LARGE) == block && !is_cached(block));
+    MUST(alloc_usable_size(block) >= LARGE);
+    memset(block, 1, LARGE);
+    MUST(alloc_malloc(LARGE) == before && !is_cached(before));
+    void *own = alloc_malloc(LARGE);
+    MUST(owner_of(own) == 1);
+    must_be_sound();
+    /* Nothing is left to be sent. */
+    tcache_flush();
+    MUST(!inbox_has_any(inbox));
+    alloc_free(block);
+    alloc_free(before);
+    tcache_flush();
+    MUST(inbox_has_any(inbox) && is_cached(block));
+    /* What is under way is out of reach. */
+    void *another = alloc_malloc(LARGE);
+    MUST(owner_of(another) == 1);
+    alloc_free(another);
+    alloc_free(own);
+    alloc_free(larger);
+    alloc_free(smaller);
+    alloc_free(other);
+    actor_end(&helper);
+    nothing_must_be_left();
+}
+
+static void a_large_block_leaves_its_outbox_again(void **state)
+{
+    (void)state;
+    child_must_succeed(take_what_waits, NULL);
+}
+
+/* In an outbox of small and large blocks, and one that is full and is sent. */
+static void take_from_among_others(void *unused)
+{
+    struct actor helper;
+    enum { FEW = 8 };
+    void *large[FEW];
+    (void)unused;
+    start_remotely(&helper);
+    for (int i = 0; i < FEW; i++) {
+        actor_do(&helper, allocate_large, &large[i]);
+    }
+    for (int i = 0; i < 2 * PARCEL_BLOCKS; i++) {
+        actor_do(&helper, allocate_remotely, &blocks[i]);
+    }
+    for (int i = 0; i < FEW; i++) {
+        alloc_free(blocks[i]);
+        alloc_free(large[i]);
+    }
+    for (int i = FEW; i-- > 0;) {
+        MUST(alloc_malloc(LARGE) == large[i]);
+        must_be_sound();
+    }
+    for (int i = 0; i < FEW; i++) {
+        alloc_free(large[i]);
+    }
+    for (int i = FEW; i < 2 * PARCEL_BLOCKS; i++) {
+        alloc_free(blocks[i]);
+        MUST(is_cached(blocks[i]));
+    }
+    MUST(inbox_has_any(&arena_numbered(2)->inbox));
+    void *own = alloc_malloc(LARGE);
+    MUST(owner_of(own) == 1);
+    alloc_free(own);
+    actor_end(&helper);
+    nothing_must_be_left();
+}
+
+static void an_outbox_keeps_its_other_blocks(void **state)
+{
+    (void)state;
+    child_must_succeed(take_from_among_others, NULL);
+}
+
+static void allocate_as_large_as_slots(void *mems)
+{
+    void **large = mems;
+    for (int i = 0; i < CLASS_SLOTS_MAX; i++) {
+        large[i] = alloc_malloc(LARGE);
+    }
+    MUST(slots_of(LARGE) == CLASS_SLOTS_MAX);
+    while (at_hand(class_size(tcache_class_of(LARGE))) > 0) {
+        MUST(alloc_malloc(LARGE) != NULL);
+    }
+}
+
+static void find_in_the_cache(void *mems)
+{
+    void **large = mems;
+    size_t size = class_size(tcache_class_of(LARGE));
+    MUST(at_hand(size) == 0);
+    void *mem = alloc_malloc(LARGE);
+    MUST(at_hand(size) == CLASS_SLOTS_MAX - 1);
+    bool is_one = false;
+    for (int i = 0; i <= CLASS_SLOTS_MAX; i++) {
+        is_one |= mem == large[i];
+    }
+    MUST(is_one);
+}
+
+/* Large blocks that come home go to the cache of who misses one, as far as it
+ * has slots. */
+static void welcome_large_blocks(void *unused)
+{
+    struct actor helper;
+    void *large[CLASS_SLOTS_MAX + 1];
+    (void)unused;
+    start_remotely(&helper);
+    actor_do(&helper, allocate_large, &large[CLASS_SLOTS_MAX]);
+    actor_do(&helper, allocate_as_large_as_slots, large);
+    for (int i = 0; i <= CLASS_SLOTS_MAX; i++) {
+        MUST(owner_of(large[i]) == 2);
+        alloc_free(large[i]);
+    }
+    tcache_flush();
+    MUST(inbox_has_any(&arena_numbered(2)->inbox));
+    actor_do(&helper, find_in_the_cache, large);
+    must_be_sound();
+    actor_end(&helper);
+    must_be_sound();
+}
+
+static void large_blocks_come_home_to_the_cache(void **state)
+{
+    (void)state;
+    child_must_succeed(welcome_large_blocks, NULL);
+}
+
 /* ---- no memory for parcels ---------------------------------------------- */
 
 static void empty_the_pool_of_parcels(void)
@@ -1026,6 +1190,9 @@ int main(void)
         cmocka_unit_test(a_sender_sorts_where_nobody_does),
         cmocka_unit_test(a_cache_moves_when_there_is_memory),
         cmocka_unit_test(without_parcels_the_lock_is_waited_for),
+        cmocka_unit_test(a_large_block_leaves_its_outbox_again),
+        cmocka_unit_test(an_outbox_keeps_its_other_blocks),
+        cmocka_unit_test(large_blocks_come_home_to_the_cache),
         cmocka_unit_test(without_parcels_remote_blocks_are_freed_at_once),
         cmocka_unit_test(blocks_of_all_sizes_are_sent),
         cmocka_unit_test(caches_are_used_again),
