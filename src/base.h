@@ -96,6 +96,29 @@ static inline bool is_equal_32(uint32_t value, const uint32_t *other)
     __asm__("cmpl %2, %1" : "=@ccz"(equal) : "r"(value), "m"(*other));
     return equal;
 }
+
+static inline bool is_zero_8(const uint8_t *byte)
+{
+    bool is_zero;
+    __asm__("cmpb $0, %1" : "=@ccz"(is_zero) : "m"(*byte));
+    return is_zero;
+}
+
+/* The variable is in the register of a function's result from here on: else it
+ * may be made in another one, and moved. */
+#define ptm_launder_result(variable) __asm__("" : "+a"(variable))
+
+/* One more, or one less, without a register: what is known of the word in one
+ * need not live until then. */
+static inline void step_up(uint16_t *word)
+{
+    __asm__("addw $1, %0" : "+m"(*word) : : "cc");
+}
+
+static inline void step_down(uint16_t *word)
+{
+    __asm__("subw $1, %0" : "+m"(*word) : : "cc");
+}
 #else
 static inline bool is_below(size_t value, const size_t *limit)
 {
@@ -110,6 +133,23 @@ static inline bool is_below_32(uint32_t value, const uint32_t *limit)
 static inline bool is_equal_32(uint32_t value, const uint32_t *other)
 {
     return value == __atomic_load_n(other, __ATOMIC_RELAXED);
+}
+
+static inline bool is_zero_8(const uint8_t *byte)
+{
+    return __atomic_load_n(byte, __ATOMIC_RELAXED) == 0;
+}
+
+#define ptm_launder_result(variable) ptm_launder(variable)
+
+static inline void step_up(uint16_t *word)
+{
+    ++*word;
+}
+
+static inline void step_down(uint16_t *word)
+{
+    --*word;
 }
 #endif
 

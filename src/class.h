@@ -42,7 +42,7 @@ enum {
         ((CACHED_MAX_SHIFT - SMALL_CLASS_SHIFT) << CLASS_STEP_SHIFT),
     RUN_CLASSES = (1 << SMALL_CLASS_SHIFT) / MALLOC_ALIGNMENT,
     CLASS_COUNT = CHUNK_CLASSES + RUN_CLASSES,
-    REQUEST_STEPS = (1 << SMALL_CLASS_SHIFT) / 8 + 1,
+    REQUEST_STEP = 8,
     /* What to take off a number of octaves and steps that begins at one byte,
      * so that 1 KiB + CLASS_EXTRA has the first number that is not small. */
     LARGE_CLASS_BIAS =
@@ -137,9 +137,11 @@ static inline size_t object_for_aligned(size_t alignment, size_t request)
     return round_up(max_size(request, 1), alignment);
 }
 
-static inline size_t request_step(size_t request)
+/* The largest request that is served like this one, of RUN_OBJECT_MAX at most:
+ * those above the one of the step before are so. */
+static inline size_t request_step_end(size_t request)
 {
-    return (request + 7) / 8;
+    return round_up(request, REQUEST_STEP);
 }
 
 /* The size of a class: of its chunks, or of its objects. */

@@ -154,6 +154,7 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
     heap->runs = NULL;
     heap->spans = 0;
     heap->runs_used = 0;
+    heap->page_class[0] = RUN_WATCHED;
     __atomic_store_n(&places.next_place, (uintptr_t)heap - HEAP_MAX_SIZE,
                      __ATOMIC_RELAXED);
     if (__atomic_fetch_add(&places.count, 1, __ATOMIC_RELAXED) == 0) {

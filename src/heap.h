@@ -54,7 +54,8 @@ struct heap {
     size_t runs_used; /* bytes of the table that may not be zero */
     size_t unused[5]; /* fills a line */
     /* The class of the run there, counted from 1, or 0, for chunks, and
-     * RUN_WATCHED. Read without the lock. */
+     * RUN_WATCHED. Read without the lock. The first page, which the header
+     * fills, is WATCHED: so whoever finds 0 may read the word before mem. */
     uint8_t page_class[HEAP_PAGES];
     uint8_t page_given[HEAP_PAGES]; /* enum heap_given */
     struct pages pages;
@@ -66,10 +67,17 @@ _Static_assert(HEAP_HEADER_SIZE + 4 * MIN_CHUNK_SIZE <=
                    HEAP_MAX_SIZE - CHUNK_SIZE_MAX,
                "the largest chunk fits behind the header");
 _Static_assert(RUN_CLASSES < 256, "a class of runs is a byte");
+_Static_assert(HEAP_HEADER_SIZE >= RUN_SIZE, "no block is in the first page");
 
 static inline struct heap *heap_for_ptr(const void *address)
 {
     return (struct heap *)((uintptr_t)address & ~(HEAP_MAX_SIZE - 1));
+}
+
+/* The same for an address of which the slot in the owner table is known. */
+static inline struct heap *heap_in_slot(size_t slot)
+{
+    return (struct heap *)(slot << HEAP_MAX_SHIFT);
 }
 
 static inline struct chunk *heap_first_chunk(const struct heap *heap)

@@ -55,12 +55,15 @@ static bool is_too_large(size_t size)
     return unlikely(size > PTRDIFF_MAX);
 }
 
+static PTM_NOINLINE void *fail_with_enomem(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
 static void *or_enomem(void *mem)
 {
-    if (unlikely(mem == NULL)) {
-        errno = ENOMEM;
-    }
-    return mem;
+    return likely(mem != NULL) ? mem : fail_with_enomem();
 }
 
 static PTM_NOINLINE void *malloc_uncounted(size_t size, const void *caller)
@@ -147,9 +150,10 @@ static PTM_NOINLINE void free_anything(void *mem, const void *caller)
 
 /* Apart, so that it costs a local free no register. */
 static PTM_NOINLINE void free_remote(void *mem, const void *caller,
-                                     struct tcache *cache, unsigned owner)
+                                     unsigned owner, size_t slot,
+                                     struct tcache *cache)
 {
-    if (unlikely(!tcache_free_remote(cache, owner, mem))) {
+    if (unlikely(!tcache_free_remote(cache, owner, slot, mem))) {
         free_anything(mem, caller);
     }
 }
@@ -157,10 +161,11 @@ static PTM_NOINLINE void free_remote(void *mem, const void *caller,
 void __libc_free(void *mem)
 {
     struct tcache *cache = tcache_self();
-    unsigned owner = owner_of(mem);
+    size_t slot = owner_slot(mem);
+    unsigned owner = owner_at(slot);
     if (unlikely(owner != cache->owner)) {
-        free_remote(mem, CALLER(), cache, owner);
-    } else if (unlikely(!tcache_free_own(cache, mem))) {
+        free_remote(mem, CALLER(), owner, slot, cache);
+    } else if (unlikely(!tcache_free_own(cache, slot, mem))) {
         free_slow(mem, CALLER());
     }
 }
@@ -205,7 +210,7 @@ void *__libc_calloc(size_t count, size_t size)
 {
     size_t bytes;
     if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
-        return or_enomem(NULL);
+        return fail_with_enomem();
     }
     void *mem = tcache_malloc(bytes);
     return likely(mem != NULL) ? memset(mem, 0, bytes)
@@ -242,16 +247,10 @@ static PTM_NOINLINE void *realloc_slow(void *mem, size_t size,
     return resize(mem, size, CALL_FROM(caller));
 }
 
-PTM_INLINE void *realloc_for(void *mem, size_t size, const void *caller)
-{
-    return likely(size != 0 && tcache_fits(mem, size))
-               ? mem
-               : realloc_slow(mem, size, caller);
-}
-
 void *__libc_realloc(void *mem, size_t size)
 {
-    return realloc_for(mem, size, CALLER());
+    return likely(tcache_fits(mem, size)) ? mem
+                                          : realloc_slow(mem, size, CALLER());
 }
 
 void *__libc_reallocarray(void *mem, size_t count, size_t size)
@@ -260,7 +259,8 @@ void *__libc_reallocarray(void *mem, size_t count, size_t size)
     if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
         return or_enomem(NULL);
     }
-    return realloc_for(mem, bytes, CALLER());
+    return likely(tcache_fits(mem, bytes)) ? mem
+                                           : realloc_slow(mem, bytes, CALLER());
 }
 
 static void *allocate_aligned(size_t alignment, size_t size)

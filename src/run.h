@@ -167,12 +167,14 @@ static inline const char *run_page(const void *mem)
     return (const char *)mem - run_offset(mem);
 }
 
-/* Whether an object begins at `mem` in a run of this shape, whose bound others
- * may store to. */
-static inline bool run_shape_has(const struct run_shape *shape, const void *mem)
+/* Whether an object begins at `mem` in a run of the shape with this number,
+ * whose bound others may store to. */
+static inline bool run_shape_has(const struct run_shape *shapes, size_t number,
+                                 const void *mem)
 {
-    uint32_t product = (uint32_t)run_offset(mem) * shape->factor;
-    return is_below_32(PTM_SEALED ? product : 0, &shape->bound);
+    uint32_t product = (uint32_t)run_offset(mem) * shapes[number].factor;
+    ptm_launder(shapes); /* else the address of the shape is made beforehand */
+    return is_below_32(PTM_SEALED ? product : 0, &shapes[number].bound);
 }
 
 static inline const struct run_shape *run_shape_of(size_t size_class)
@@ -183,7 +185,7 @@ static inline const struct run_shape *run_shape_of(size_t size_class)
 /* Whether an object of a run of this class begins at `mem`. */
 static inline bool run_has_object_at(unsigned size_class, const void *mem)
 {
-    return run_shape_has(run_shape_of(size_class), mem);
+    return run_shape_has(run_shapes, run_shape_index(size_class), mem);
 }
 
 /* The same, and which object that is. */
@@ -264,6 +266,14 @@ static inline void object_keep_mark(object_word *word, uint64_t mark)
     __asm__("" : "+r"(mark) : "m"(*word)); /* not before it is stored */
     object_drop_mark(mark);
 }
+
+static inline size_t object_keep_mark_and_load(object_word *word, uint64_t mark,
+                                               const uint16_t *next)
+{
+    *word = mark;
+    __asm__ volatile("movzwl %1, %k0" : "+r"(mark) : "m"(*next), "m"(*word));
+    return mark;
+}
 #else
 static inline void object_keep_mark(object_word *word, uint64_t mark)
 {
@@ -271,6 +281,16 @@ static inline void object_keep_mark(object_word *word, uint64_t mark)
                      "eor %0, %0, %2"
                      : "+r"(mark), "=m"(*word)
                      : "r"(seal_keys.object));
+}
+
+static inline size_t object_keep_mark_and_load(object_word *word, uint64_t mark,
+                                               const uint16_t *next)
+{
+    __asm__ volatile("str %0, %1\n\t"
+                     "ldrh %w0, %2"
+                     : "+r"(mark), "=m"(*word)
+                     : "m"(*next));
+    return mark;
 }
 
 static inline void object_drop_mark(uint64_t mark)
@@ -291,6 +311,15 @@ static inline void object_store_mark(void *mem, uint64_t mark)
     if (PTM_SEALED) {
         object_keep_mark((object_word *)mem + 1, mark);
     }
+}
+
+/* The same, and the register holds that number then. */
+static inline size_t object_store_mark_and_load(void *mem, uint64_t mark,
+                                                const uint16_t *next)
+{
+    return PTM_SEALED
+               ? object_keep_mark_and_load((object_word *)mem + 1, mark, next)
+               : *next;
 }
 
 static inline void object_set_mark(void *mem)

@@ -640,6 +640,14 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     return mems[0];
 }
 
+/* All requests of a step are served alike. */
+static void serve_by(struct tcache *cache, size_t request, unsigned size_class)
+{
+    size_t last = request_step_end(request);
+    size_t count = last == 0 ? 1 : REQUEST_STEP;
+    memset(cache->serving + last + 1 - count, (int)size_class, count);
+}
+
 /* Where no run can be made, a chunk will do. */
 static void *refill_small(struct tcache *cache, struct arena *arena,
                           size_t request)
@@ -650,7 +658,7 @@ static void *refill_small(struct tcache *cache, struct arena *arena,
         size_class = tcache_class_of(request);
         mem = refill_class(cache, arena, size_class);
     }
-    cache->serving[request_step(request)] = (uint8_t)size_class;
+    serve_by(cache, request, size_class);
     return mem;
 }
 
@@ -677,7 +685,7 @@ void *tcache_refill_aligned(struct arena *arena, size_t alignment,
         arena_note_demand(arena, size_class);
         return NULL;
     }
-    cache->serving[request_step(size)] = (uint8_t)size_class;
+    serve_by(cache, size, size_class);
     return refill_class(cache, arena, size_class);
 }
 
@@ -703,7 +711,7 @@ static bool has_too_many_slots(const struct tcache *cache, unsigned size_class)
 {
     return cache->overflows >= CACHE_OVERFLOWS && class_is_run(size_class) &&
            cache->capacity_bytes > CACHE_BYTES_ALWAYS &&
-           tcache_all_bytes() > CACHES_BYTES_FREEING &&
+           caches_bytes() > CACHES_BYTES_FREEING &&
            2 * cache->capacity[size_class] * class_size(size_class) >
                CLASS_BYTES_FREEING;
 }

@@ -22,13 +22,14 @@
  * All blocks in a cache belong to the arena whose number is `owner`, and are
  * CACHED: chunks carry that seal, objects of runs their mark. Which class
  * serves a small request, of chunks or of objects, is written down for each
- * step of 8 bytes when the thread meets its arena; at first it is a class that
- * is always empty. Those of other arenas that this thread frees wait in
- * outboxes, in a parcel each, until an inbox gets them. An outbox is closed,
- * and then is no arena's, or it has a parcel with room in it. The last entry of
- * a parcel ends where its alignment does: so that is where it is full. A large
- * block may leave its outbox again, to the program, when this thread misses one
- * of its class: it is still in this processor's caches, and need not be sent.
+ * size when the thread first asks its arena for one of that step; at first it
+ * is a class that is always empty. Those of other arenas that this thread frees
+ * wait in outboxes, in a parcel each, until an inbox gets them. An outbox is
+ * closed, and then is no arena's, or it has a parcel with room in it. The last
+ * entry of a parcel ends where its alignment does: so that is where it is full.
+ * A large block may leave its outbox again, to the program, when this thread
+ * misses one of its class: it is still in this processor's caches, and need not
+ * be sent.
  */
 #ifndef PTM_TCACHE_H
 #define PTM_TCACHE_H
@@ -57,8 +58,10 @@ struct outbox {
 };
 
 struct tcache {
-    uint16_t top[CLASS_COUNT];      /* places: see tcache_slot */
-    uint8_t serving[REQUEST_STEPS]; /* the class that serves requests */
+    uint16_t top[CLASS_COUNT]; /* places: see tcache_slot */
+    /* The class that serves a request of so many bytes. All of a step have the
+     * same; so malloc need not find the step. */
+    uint8_t serving[RUN_OBJECT_MAX + 1];
     uint32_t owner;
     void *none[2]; /* the array of a class that has none */
 
@@ -91,6 +94,10 @@ static inline struct tcache *tcache_self(void)
                              (uintptr_t)tcache_distance);
 }
 
+/* What a chunk may have to spare whatever is asked for: no more would be cut
+ * off from it. */
+#define CHUNK_SPARE ((size_t)MIN_CHUNK_SIZE + MALLOC_ALIGNMENT)
+
 #define TCACHE_END ((void *)1)
 
 static inline void **tcache_slot(struct tcache *cache, size_t place)
@@ -99,7 +106,7 @@ static inline void **tcache_slot(struct tcache *cache, size_t place)
 }
 
 /* The class of chunks of a request that is cached; the caller has compared it
- * with tcache_limits.request. */
+ * with tcache_limits.cached_request. */
 static inline unsigned tcache_class_of(size_t request)
 {
     return class_serving(request_to_chunk_size(request));
@@ -118,11 +125,12 @@ PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
 {
     size_t top = tcache_top(cache, size_class);
     void *mem = *tcache_slot(cache, top);
+    ptm_launder_result(mem);
     if (unlikely(mem == NULL)) {
         return NULL;
     }
     chunk_flip_cached(mem2chunk(mem));
-    cache->top[size_class] = (uint16_t)(top - 1);
+    step_down(&cache->top[size_class]);
     return mem;
 }
 
@@ -131,6 +139,7 @@ PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
 {
     size_t top = tcache_top(cache, size_class);
     void *mem = *tcache_slot(cache, top);
+    ptm_launder_result(mem);
     if (unlikely(mem == NULL)) {
         return NULL;
     }
@@ -139,10 +148,12 @@ PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
             return NULL;
         }
         object_wipe_mark(mem);
+        step_down(&cache->top[size_class]);
     } else {
+        step_down(
+            &cache->top[size_class]); /* first: no common end to jump to */
         chunk_flip_cached(mem2chunk(mem));
     }
-    cache->top[size_class] = (uint16_t)(top - 1);
     return mem;
 }
 
@@ -151,7 +162,7 @@ PTM_INLINE void *tcache_malloc(size_t request)
 {
     struct tcache *cache = tcache_self();
     if (likely(is_below(request, &tcache_limits.small))) {
-        return tcache_pop(cache, cache->serving[request_step(request)]);
+        return tcache_pop(cache, cache->serving[request]);
     }
     if (likely(is_below(request - (RUN_OBJECT_MAX + 1),
                         &tcache_limits.large_span))) {
@@ -165,7 +176,7 @@ PTM_INLINE void *tcache_malloc_behind_gate(size_t request)
 {
     struct tcache *cache = tcache_self();
     if (likely(request < tcache_limit(&tcache_limits.cached_small))) {
-        return tcache_pop(cache, cache->serving[request_step(request)]);
+        return tcache_pop(cache, cache->serving[request]);
     }
     return request < tcache_limit(&tcache_limits.cached_request)
                ? tcache_pop(cache, tcache_class_of(request))
@@ -178,32 +189,31 @@ PTM_INLINE void *tcache_memalign(size_t alignment, size_t request)
     struct tcache *cache = tcache_self();
     size_t size = object_for_aligned(alignment, request);
     size_t size_class = size < tcache_limit(&tcache_limits.cached_small)
-                            ? cache->serving[request_step(size)]
+                            ? cache->serving[size]
                             : 0;
     return class_is_run((unsigned)size_class) ? tcache_pop(cache, size_class)
                                               : NULL;
 }
 
-/* Whether the class with this number, counted from `first`, has a slot; the
- * block is then in it. */
-PTM_INLINE bool tcache_push_from(struct tcache *cache, unsigned first,
-                                 size_t number, void *mem)
+/* Whether there is a slot behind the newest block, whose place this is, of the
+ * class with this number, counted from `first`; the block is then in it. */
+PTM_INLINE bool tcache_push_behind(struct tcache *cache, size_t top,
+                                   unsigned first, size_t number, void *mem)
 {
-    size_t top = tcache_top(cache, first + number);
     if (unlikely(tcache_slot(cache, top)[1] == TCACHE_END)) {
         return false;
     }
     ptm_launder(top);
     tcache_slot(cache, top)[1] = mem;
     ptm_launder(number);
-    cache->top[first + number] = (uint16_t)(top + 1);
+    step_up(&cache->top[first + number]);
     return true;
 }
 
-static inline bool tcache_push(struct tcache *cache, size_t size_class,
-                               void *mem)
+PTM_INLINE bool tcache_push(struct tcache *cache, size_t size_class, void *mem)
 {
-    return tcache_push_from(cache, 0, size_class, mem);
+    return tcache_push_behind(cache, tcache_top(cache, size_class), 0,
+                              size_class, mem);
 }
 
 /* Whether this is the start of an object whose class is cached, in a page of
@@ -212,7 +222,7 @@ PTM_INLINE bool tcache_has_object_at(size_t page_byte, const void *mem)
 {
     const struct run_shape *shapes = tcache_shapes;
     ptm_launder(shapes);
-    return likely(run_shape_has(&shapes[page_byte], mem));
+    return likely(run_shape_has(shapes, page_byte, mem));
 }
 
 /* ... which is with the program. False is no verdict. */
@@ -229,53 +239,57 @@ PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t page_byte,
         return false;
     }
     uint64_t mark = object_mark(mem);
-    if (unlikely(object_may_have(mem, mark)) ||
-        unlikely(!tcache_push_from(cache, CHUNK_CLASSES - 1, page_byte, mem))) {
+    if (unlikely(object_may_have(mem, mark))) {
         object_forget_mark(mark);
         return false;
     }
-    object_store_mark(mem, mark);
+    const unsigned first = CHUNK_CLASSES - 1;
+    size_t top =
+        object_store_mark_and_load(mem, mark, &cache->top[first + page_byte]);
+    if (unlikely(!tcache_push_behind(cache, top, first, page_byte, mem))) {
+        object_wipe_mark(mem);
+        return false;
+    }
+    return true;
+}
+
+PTM_INLINE bool tcache_free_chunk(struct tcache *cache, size_t size_class,
+                                  void *mem, uint32_t seal)
+{
+    if (unlikely(!tcache_push(cache, size_class, mem))) {
+        return false;
+    }
+    chunk_store_seal(mem2chunk(mem), seal ^ seal_keys.cached);
     return true;
 }
 
 /* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
- * else false, and nothing has happened. `mem` may be anything in a heap of the
- * owner. */
-PTM_INLINE bool tcache_free_own(struct tcache *cache, void *mem)
+ * else false, and it is as it was, but for what is in it. `mem` may be anything
+ * in the heap of the owner that has this slot in the owner table. */
+PTM_INLINE bool tcache_free_own(struct tcache *cache, size_t slot, void *mem)
 {
-    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
+    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
     if (likely(page_byte != 0)) {
         return tcache_free_object(cache, page_byte, mem);
     }
     struct chunk *chunk = mem2chunk(mem);
-    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
-        return false; /* what is before it may be nobody's */
-    }
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
     if (unlikely(!chunk_has_seal(chunk, seal))) {
         return false;
     }
-    size_t size_class = low / MALLOC_ALIGNMENT;
-    if (unlikely(!is_below_32(low, &tcache_limits.small_low))) {
-        if (!is_below_32(low - TCACHE_LARGE_LOW,
-                         &tcache_limits.large_low_span)) {
-            return false;
-        }
-        size_class = class_joined_by_large(low);
+    if (likely(is_below_32(low, &tcache_limits.small_low))) {
+        return tcache_free_chunk(cache, low / MALLOC_ALIGNMENT, mem, seal);
     }
-    if (unlikely(!tcache_push(cache, size_class, mem))) {
-        return false;
-    }
-    chunk_store_seal(chunk, seal ^ seal_keys.cached);
-    return true;
+    return is_below_32(low - TCACHE_LARGE_LOW, &tcache_limits.large_low_span) &&
+           tcache_free_chunk(cache, class_joined_by_large(low), mem, seal);
 }
 
 /* The outbox has all that it may hold: it is closed, and goes on its way. */
 void tcache_send(struct outbox *box);
 
 /* The outbox is open. */
-PTM_INLINE void tcache_add(struct outbox *box, void *mem, unsigned size_class)
+PTM_INLINE void tcache_add(struct outbox *box, void *mem, size_t size_class)
 {
     uint64_t *next = box->next;
     *next = parcel_entry(mem, size_class);
@@ -297,26 +311,26 @@ PTM_INLINE bool tcache_send_object(struct outbox *box, size_t page_byte,
         return false;
     }
     object_store_mark(mem, mark);
-    tcache_add(box, mem, (unsigned)page_byte + CHUNK_CLASSES - 1);
+    tcache_add(box, mem, page_byte + CHUNK_CLASSES - 1);
     return true;
 }
 
 /* Takes a sound small block of another arena, with this number, whose outbox is
  * open: else false, and nothing has happened. `mem` may be anything; the number
- * is what owner_of says. */
+ * is what the owner table has in this slot, the one for `mem`. */
 PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned owner,
-                                   void *mem)
+                                   size_t slot, void *mem)
 {
-    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
+    size_t number = owner % OUTBOXES;
+    ptm_launder(number); /* else it is changed, and then shifted */
+    struct outbox *box = &cache->outboxes[number];
+    ptm_launder(box); /* else its address is made twice */
     if (unlikely(box->owner != owner)) {
         return false;
     }
-    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
+    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
     if (likely(page_byte != 0)) {
         return tcache_send_object(box, page_byte, mem);
-    }
-    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
-        return false; /* what is before it may be nobody's */
     }
     struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
@@ -338,9 +352,10 @@ PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned owner,
 static inline bool tcache_free(void *mem)
 {
     struct tcache *cache = tcache_self();
-    unsigned owner = owner_of(mem);
-    return owner == cache->owner ? tcache_free_own(cache, mem)
-                                 : tcache_free_remote(cache, owner, mem);
+    size_t slot = owner_slot(mem);
+    unsigned owner = owner_at(slot);
+    return owner == cache->owner ? tcache_free_own(cache, slot, mem)
+                                 : tcache_free_remote(cache, owner, slot, mem);
 }
 
 /* As tcache_free_own, for objects of pages that are WATCHED. */
@@ -360,27 +375,30 @@ PTM_INLINE bool tcache_object_fits(const void *mem, size_t page_byte,
            tcache_takes_object(page_byte, mem);
 }
 
-/* True if the block is sound, and neither too small for the request nor much
- * too large. */
+/* True if the block is sound, and neither too small for the request, which is
+ * not 0, nor much too large. `mem` may be anything. */
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
-    if (unlikely(owner_of(mem) == 0 ||
-                 !is_below(request, &tcache_limits.request))) {
+    size_t slot = owner_slot(mem);
+    if (unlikely(owner_is_none_at(slot)) ||
+        unlikely(!is_below(request - 1, &tcache_limits.resized))) {
         return false;
     }
-    size_t page_byte = heap_page_byte(heap_for_ptr(mem), mem);
+    const struct heap *heap = heap_in_slot(slot);
+    size_t page_byte = heap_page_byte(heap, mem);
     if (page_byte != 0) {
         return tcache_object_fits(mem, page_byte, request);
     }
-    if (unlikely((void *)heap_for_ptr(mem) == mem)) {
+    if (unlikely((const void *)heap == mem)) {
         return false; /* what is before it may be nobody's */
     }
     const struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
-    size_t size = word_size(low);
-    size_t wanted = request_to_chunk_size(request);
-    return size - wanted < MIN_CHUNK_SIZE + wanted / REALLOC_SPARE_SHARE &&
-           chunk_has_seal(chunk, chunk_seal_in_use(chunk, low));
+    size_t usable = usable_size_of(word_size(low));
+    ptm_launder(usable); /* else the request is taken from a constant */
+    size_t spare = usable - request;
+    return likely(spare < CHUNK_SPARE + request / REALLOC_SPARE_SHARE) &&
+           likely(chunk_has_seal(chunk, chunk_seal_in_use(chunk, low)));
 }
 
 /* ---- slow paths: no lock is held, but where an arena is given ---------- */

@@ -8,7 +8,7 @@ _Static_assert(DEFAULT_TCACHE_MAX == DEFAULT_MMAP_THRESHOLD &&
 
 struct tcache_limits tcache_limits = {
     .small = RUN_OBJECT_MAX + 1,
-    .request = DEFAULT_MMAP_THRESHOLD,
+    .resized = DEFAULT_MMAP_THRESHOLD - 1,
     .run_class = CLASS_COUNT,
     .small_low = TCACHE_LARGE_LOW,
     .low = CACHED_CHUNK_MAX + MALLOC_ALIGNMENT,
@@ -71,7 +71,7 @@ static struct tcache_limits limits_of(size_t chunk)
     uint32_t low = (uint32_t)(chunk + MALLOC_ALIGNMENT);
     return (struct tcache_limits){
         .small = small,
-        .request = request,
+        .resized = request - 1,
         .run_class = run_class_serving(small - 1) + 1,
         .small_low = small_low,
         .low = low,
@@ -98,7 +98,7 @@ static struct tcache_limits wanted_limits(void)
         limits.quarantined = true;
     }
     if (__atomic_load_n(&gate_is_closed, __ATOMIC_RELAXED)) {
-        limits.small = limits.request = limits.large_span = limits.stocked = 0;
+        limits.small = limits.resized = limits.large_span = limits.stocked = 0;
     }
     return limits;
 }
@@ -110,7 +110,7 @@ static void set_limits(void)
 {
     struct tcache_limits limits = wanted_limits();
     SET_LIMIT(small, limits.small);
-    SET_LIMIT(request, limits.request);
+    SET_LIMIT(resized, limits.resized);
     SET_LIMIT(cached_small, limits.cached_small);
     SET_LIMIT(cached_request, limits.cached_request);
     SET_LIMIT(run_class, limits.run_class);

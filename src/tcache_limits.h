@@ -23,7 +23,7 @@
  * writing zeros there. */
 extern struct tcache_limits {
     size_t small;   /* requests below this are served by `serving` */
-    size_t request; /* requests below this: none that is mapped */
+    size_t resized; /* requests above 0, less one, that may stay */
     /* Both bounds at once, here and below, so that nobody takes what is small
      * for large while they change. */
     size_t large_span; /* requests, counted from RUN_OBJECT_MAX + 1 */

@@ -105,17 +105,18 @@ static void a_class_is_of_one_kind(void **state)
 static void a_step_of_requests_has_one_class_of_each_kind(void **state)
 {
     (void)state;
-    assert_int_equal(request_step(RUN_OBJECT_MAX), REQUEST_STEPS - 1);
+    assert_int_equal(request_step_end(RUN_OBJECT_MAX), RUN_OBJECT_MAX);
     for (size_t request = 0; request < RUN_OBJECT_MAX; request++) {
-        if (request_step(request) == request_step(request + 1)) {
+        if (request_step_end(request) == request_step_end(request + 1)) {
             MUST(class_serving(request_to_chunk_size(request)) ==
                  class_serving(request_to_chunk_size(request + 1)));
             MUST(run_class_serving(request) == run_class_serving(request + 1));
         }
     }
     assert_int_equal(run_class_serving(0), run_class_serving(1));
-    assert_int_equal(request_step(0), 0);
-    assert_int_equal(request_step(1), 1);
+    assert_int_equal(request_step_end(0), 0);
+    assert_int_equal(request_step_end(1), REQUEST_STEP);
+    assert_int_equal(request_step_end(REQUEST_STEP), REQUEST_STEP);
 }
 
 /* What caches ask in fewer steps than class_serving and class_joined_by. */

@@ -364,7 +364,7 @@ static void free_and_go_on(void *unused)
         actor_start(&others[i]);
         actor_do(&others[i], cache_much, NULL);
     }
-    MUST(tcache_all_bytes() > CACHES_BYTES_FREEING);
+    MUST(caches_bytes() > CACHES_BYTES_FREEING);
     free_sizes(CLASS_BYTES_FREEING);
     free_sizes(CLASS_BYTES_FREEING);
     for (size_t i = 0; i < count_of(others); i++) {
