@@ -384,13 +384,9 @@ PTM_INLINE bool tcache_fits(const void *mem, size_t request)
         unlikely(!is_below(request - 1, &tcache_limits.resized))) {
         return false;
     }
-    const struct heap *heap = heap_in_slot(slot);
-    size_t page_byte = heap_page_byte(heap, mem);
+    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
     if (page_byte != 0) {
         return tcache_object_fits(mem, page_byte, request);
-    }
-    if (unlikely((const void *)heap == mem)) {
-        return false; /* what is before it may be nobody's */
     }
     const struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
