@@ -298,11 +298,9 @@ enum {
 
 /* What the slots of one large class in a thread's cache can hold. A program
  * that replaces blocks of mixed sizes leaves a class alone for long and then
- * wants several blocks of it; what it finds here costs no lock. With half as
- * many slots such a program comes by the slow way twice as often; with twice
- * as many, the bound on all classes leaves none for some. */
+ * wants several blocks of it; what it finds here costs no lock. */
 #define CLASS_CACHE_BYTES ((size_t)256 << 10)
-#define CLASS_SLOTS_MAX   32
+#define CLASS_SLOTS_MAX   16
 
 /* What the slots of one thread's cache can hold, in bytes of blocks: the
  * given share of what its arena has from the kernel, within these bounds. As
