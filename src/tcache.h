@@ -422,7 +422,7 @@ static inline bool tcache_serves(const struct arena *arena)
 }
 
 /* A block for a request that tcache_malloc has none for, of a class that is a
- * little larger; or NULL. */
+ * little larger, or a large one that waits in an outbox; or NULL. */
 void *tcache_malloc_near(size_t request);
 
 /* A block for a request that is cached, IN USE, after the cache had none: fills
