@@ -324,8 +324,8 @@ static void *find_hardened(size_t size)
     return mem;
 }
 
-/* What costs little: a block of no bytes, or one of the cache's that is a
- * little larger. */
+/* What costs little: a block of no bytes, or a larger one that the thread has
+ * in its cache, or waiting in an outbox. */
 static void *find_near(size_t size)
 {
     if (unlikely(size == 0)) {
