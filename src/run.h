@@ -8,7 +8,7 @@
  *
  *     run.free_map    1 bit for each object: the arena has it
  *
- * Runs lie in spans: 1 to 64 pages of 16 KiB, each of which is a run or a
+ * Runs lie in spans: 1 to 128 pages of 16 KiB, each of which is a run or a
  * spare. To the heap a span is an ordinary chunk in use, but CACHED.
  *
  *     | header | page | page | page | page | header of the next chunk ...
