@@ -3,7 +3,8 @@
 . "$(dirname "$0")/support.sh"
 tests=$(realpath "$(dirname "$0")")
 
-begin "$(realpath "$5")" small
+# Nothing goes back between two looks.
+PTM_OPTIONS=decay=1000g begin "$(realpath "$5")" small
 
 test="the page for a browser"
 tool why --json "$process"
