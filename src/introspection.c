@@ -1,7 +1,6 @@
 #include "introspection.h"
 
 #include "arenas.h"
-#include "caches.h"
 #include "guard.h"
 #include "harden.h"
 #include "mapped.h"
@@ -95,12 +94,6 @@ static const struct description shared_description[] = {
 
     DESCRIBE_ADDRESS("zero_region", &zero_region), /* no memory is there */
     DESCRIBE_NUMBER("ZERO_REGION", ZERO_REGION),
-
-    DESCRIBE_ADDRESS("caches", caches_listed),
-    DESCRIBE_NUMBER("CACHES", CACHES_LISTED),
-    DESCRIBE_ADDRESS("spares", caches_spare),
-    DESCRIBE_NUMBER("SPARES", CACHE_SPARES),
-    DESCRIBE_NUMBER("CACHE_MAP", CACHE_MAP_SIZE),
 
     DESCRIBE_ADDRESS("profile_part", profile_description), /* a list more */
 

@@ -879,6 +879,11 @@ void tcache_follow(struct arena *arena)
 }
 
 const struct description tcache_description[] = {
+    DESCRIBE_ADDRESS("caches", caches_listed),
+    DESCRIBE_NUMBER("CACHES", CACHES_LISTED),
+    DESCRIBE_ADDRESS("spares", caches_spare),
+    DESCRIBE_NUMBER("SPARES", CACHE_SPARES),
+    DESCRIBE_NUMBER("CACHE_MAP", CACHE_MAP_SIZE),
     DESCRIBE_PART("cache.top_place", struct tcache, top),
     DESCRIBE_PART("cache.base_place", struct tcache, base),
     DESCRIBE_PART("cache.owner", struct tcache, owner),
