@@ -135,7 +135,7 @@ static void in_fork(void (*body)(void))
 
 /* ---- the first arena ---------------------------------------------------- */
 
-static void meet_the_main_arena(void *unused)
+static void without_contention_there_is_one_arena(void *unused)
 {
     (void)unused;
     MUST(arenas_count() == 1);
@@ -156,13 +156,7 @@ static void meet_the_main_arena(void *unused)
     MUST(arenas_count() == 1);
 }
 
-static void without_contention_there_is_one_arena(void **state)
-{
-    (void)state;
-    child_must_succeed(meet_the_main_arena, NULL);
-}
-
-static void note_threads(void *unused)
+static void threads_are_counted(void *unused)
 {
     (void)unused;
     MUST(arenas_thread_is_new());
@@ -171,16 +165,10 @@ static void note_threads(void *unused)
     MUST(arenas_note_thread() == 2);
 }
 
-static void threads_are_counted(void **state)
-{
-    (void)state;
-    child_must_succeed(note_threads, NULL);
-}
-
 /* ---- arenas of their own ------------------------------------------------ */
 
 /* One of which is for the thread that starts the others. */
-static void arrive_on_two_cpus(void *unused)
+static void new_threads_spread(void *unused)
 {
     (void)unused;
     cpus = 2;
@@ -208,13 +196,7 @@ static void arrive_on_two_cpus(void *unused)
     MUST(arenas_count() == 3);
 }
 
-static void new_threads_spread(void **state)
-{
-    (void)state;
-    child_must_succeed(arrive_on_two_cpus, NULL);
-}
-
-static void arrive_without_memory(void *unused)
+static void without_memory_new_threads_share(void *unused)
 {
     const struct faulty_plan no_memory = {
         .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
@@ -228,13 +210,7 @@ static void arrive_without_memory(void *unused)
     MUST(arenas_count() == 1 && main_arena.attached == 2);
 }
 
-static void without_memory_new_threads_share(void **state)
-{
-    (void)state;
-    child_must_succeed(arrive_without_memory, NULL);
-}
-
-static void leave_in_between(void *unused)
+static void who_leaves_gets_no_new_arena(void *unused)
 {
     (void)unused;
     cpus = 3;
@@ -245,15 +221,9 @@ static void leave_in_between(void *unused)
     MUST(arenas_count() == 1 && main_arena.attached == 0);
 }
 
-static void who_leaves_gets_no_new_arena(void **state)
-{
-    (void)state;
-    child_must_succeed(leave_in_between, NULL);
-}
-
 /* ---- contention --------------------------------------------------------- */
 
-static void contend_for_main(void *unused)
+static void contention_makes_an_arena(void *unused)
 {
     (void)unused;
     start(&players[0]);
@@ -275,13 +245,7 @@ static void contend_for_main(void *unused)
     MUST(arenas_count() == 2);
 }
 
-static void contention_makes_an_arena(void **state)
-{
-    (void)state;
-    child_must_succeed(contend_for_main, NULL);
-}
-
-static void be_driven_out(void *unused)
+static void a_thread_moves_away_from_contention(void *unused)
 {
     (void)unused;
     arena_release(arena_get2(NULL));
@@ -297,12 +261,6 @@ static void be_driven_out(void *unused)
     leave(&players[0]);
     MUST(arena_get() == arena);
     arena_release(arena);
-}
-
-static void a_thread_moves_away_from_contention(void **state)
-{
-    (void)state;
-    child_must_succeed(be_driven_out, NULL);
 }
 
 /* ---- bounds ------------------------------------------------------------- */
@@ -340,20 +298,14 @@ static void the_option_bounds_the_arenas(void **state)
     }
 }
 
-static void fill_the_table(void *unused)
+static void the_table_bounds_the_arenas(void *unused)
 {
     (void)unused;
     option_set(OPTION_ARENA_MAX, (size_t)1 << 32);
     find_no_arena_beyond(ARENAS_MAX);
 }
 
-static void the_table_bounds_the_arenas(void **state)
-{
-    (void)state;
-    child_must_succeed(fill_the_table, NULL);
-}
-
-static void run_on_one_cpu(void *unused)
+static void the_cpus_bound_the_arenas(void *unused)
 {
     cpu_set_t mine, one;
     int cpu = 0;
@@ -369,13 +321,7 @@ static void run_on_one_cpu(void *unused)
     find_no_arena_beyond(ARENAS_PER_CPU);
 }
 
-static void the_cpus_bound_the_arenas(void **state)
-{
-    (void)state;
-    child_must_succeed(run_on_one_cpu, NULL);
-}
-
-static void be_refused_an_arena(void *unused)
+static void without_memory_arenas_are_shared(void *unused)
 {
     const struct faulty_plan no_memory = {
         .kinds = FAULTY_MMAP, .first = 1, .how_many = 1};
@@ -393,15 +339,9 @@ static void be_refused_an_arena(void *unused)
     MUST(arenas_count() == 1);
 }
 
-static void without_memory_arenas_are_shared(void **state)
-{
-    (void)state;
-    child_must_succeed(be_refused_an_arena, NULL);
-}
-
 /* ---- threads end -------------------------------------------------------- */
 
-static void leave_and_come_back(void *unused)
+static void the_arena_left_last_is_taken_first(void *unused)
 {
     (void)unused;
     make_arenas(4);
@@ -420,13 +360,7 @@ static void leave_and_come_back(void *unused)
     MUST(arenas_count() == 4);
 }
 
-static void the_arena_left_last_is_taken_first(void **state)
-{
-    (void)state;
-    child_must_succeed(leave_and_come_back, NULL);
-}
-
-static void leave_one_by_one(void *unused)
+static void only_an_arena_without_threads_is_free(void *unused)
 {
     (void)unused;
     for (int i = 0; i < 3; i++) {
@@ -447,13 +381,7 @@ static void leave_one_by_one(void *unused)
     MUST(!main_arena.is_on_free_list);
 }
 
-static void only_an_arena_without_threads_is_free(void **state)
-{
-    (void)state;
-    child_must_succeed(leave_one_by_one, NULL);
-}
-
-static void allocate_after_the_end(void *unused)
+static void a_thread_that_leaves_attaches_to_nothing(void *unused)
 {
     (void)unused;
     arena_release(arena_get2(NULL));
@@ -469,14 +397,8 @@ static void allocate_after_the_end(void *unused)
     MUST(main_arena.attached == 0 && main_arena.is_on_free_list);
 }
 
-static void a_thread_that_leaves_attaches_to_nothing(void **state)
-{
-    (void)state;
-    child_must_succeed(allocate_after_the_end, NULL);
-}
-
 /* Moving away empties the old arena too. */
-static void move_away(void *unused)
+static void an_arena_that_is_moved_away_from_is_free(void *unused)
 {
     (void)unused;
     make_arenas(2);
@@ -492,12 +414,6 @@ static void move_away(void *unused)
     leave(&players[2]);
     start(&players[3]);
     MUST(take_and_leave(&players[3]) == 2);
-}
-
-static void an_arena_that_is_moved_away_from_is_free(void **state)
-{
-    (void)state;
-    child_must_succeed(move_away, NULL);
 }
 
 /* ---- an arena that has nothing left ------------------------------------- */
@@ -701,7 +617,7 @@ static void have_no_arena(void)
     arena_release(arena);
 }
 
-static void lose_the_only_arena(void *unused)
+static void a_thread_may_lose_its_own_arena(void *unused)
 {
     (void)unused;
     option_set(OPTION_ARENA_MAX, 1);
@@ -709,12 +625,6 @@ static void lose_the_only_arena(void *unused)
     start(&players[0]);
     MUST(take(&players[0]) == 1);
     in_fork(have_no_arena);
-}
-
-static void a_thread_may_lose_its_own_arena(void **state)
-{
-    (void)state;
-    child_must_succeed(lose_the_only_arena, NULL);
 }
 
 static void have_it_still(void)
@@ -729,18 +639,12 @@ static void have_it_still(void)
 }
 
 /* As a signal handler does that interrupts malloc. */
-static void fork_while_holding(void *unused)
+static void what_the_forking_thread_holds_is_not_lost(void *unused)
 {
     (void)unused;
     MUST(arena_get2(NULL) == &main_arena);
     in_fork(have_it_still);
     arena_release(&main_arena);
-}
-
-static void what_the_forking_thread_holds_is_not_lost(void **state)
-{
-    (void)state;
-    child_must_succeed(fork_while_holding, NULL);
 }
 
 static struct arena *retired;
@@ -767,7 +671,7 @@ static void get_another_instead(void)
     arena_release(arena);
 }
 
-static void lose_a_retired_arena(void *unused)
+static void a_lost_arena_is_not_used_again(void *unused)
 {
     (void)unused;
     retired = arenas_make_private(0);
@@ -779,35 +683,29 @@ static void lose_a_retired_arena(void *unused)
     MUST(arenas_make_private(0) == retired);
 }
 
-static void a_lost_arena_is_not_used_again(void **state)
-{
-    (void)state;
-    child_must_succeed(lose_a_retired_arena, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_contention_there_is_one_arena),
-        cmocka_unit_test(threads_are_counted),
-        cmocka_unit_test(new_threads_spread),
-        cmocka_unit_test(without_memory_new_threads_share),
-        cmocka_unit_test(who_leaves_gets_no_new_arena),
-        cmocka_unit_test(contention_makes_an_arena),
-        cmocka_unit_test(a_thread_moves_away_from_contention),
+        unit_test_in_child(without_contention_there_is_one_arena),
+        unit_test_in_child(threads_are_counted),
+        unit_test_in_child(new_threads_spread),
+        unit_test_in_child(without_memory_new_threads_share),
+        unit_test_in_child(who_leaves_gets_no_new_arena),
+        unit_test_in_child(contention_makes_an_arena),
+        unit_test_in_child(a_thread_moves_away_from_contention),
         cmocka_unit_test(the_option_bounds_the_arenas),
-        cmocka_unit_test(the_table_bounds_the_arenas),
-        cmocka_unit_test(the_cpus_bound_the_arenas),
-        cmocka_unit_test(without_memory_arenas_are_shared),
-        cmocka_unit_test(the_arena_left_last_is_taken_first),
-        cmocka_unit_test(only_an_arena_without_threads_is_free),
-        cmocka_unit_test(a_thread_that_leaves_attaches_to_nothing),
-        cmocka_unit_test(an_arena_that_is_moved_away_from_is_free),
+        unit_test_in_child(the_table_bounds_the_arenas),
+        unit_test_in_child(the_cpus_bound_the_arenas),
+        unit_test_in_child(without_memory_arenas_are_shared),
+        unit_test_in_child(the_arena_left_last_is_taken_first),
+        unit_test_in_child(only_an_arena_without_threads_is_free),
+        unit_test_in_child(a_thread_that_leaves_attaches_to_nothing),
+        unit_test_in_child(an_arena_that_is_moved_away_from_is_free),
         cmocka_unit_test(each_arena_is_tried_once),
         cmocka_unit_test(a_held_arena_is_lost_in_the_child),
-        cmocka_unit_test(a_thread_may_lose_its_own_arena),
-        cmocka_unit_test(what_the_forking_thread_holds_is_not_lost),
-        cmocka_unit_test(a_lost_arena_is_not_used_again),
+        unit_test_in_child(a_thread_may_lose_its_own_arena),
+        unit_test_in_child(what_the_forking_thread_holds_is_not_lost),
+        unit_test_in_child(a_lost_arena_is_not_used_again),
     };
     return UNIT_RUN(tests);
 }

@@ -77,6 +77,12 @@ void child_must_succeed(child_body *body, void *argument)
     assert_int_equal(ending.status, 0);
 }
 
+void child_play(void **state)
+{
+    const struct child_scene *scene = *state;
+    child_must_succeed(scene->play, NULL);
+}
+
 static void must_be_aborted(const struct ending *ending)
 {
     if (!WIFSIGNALED(ending->status)) {

@@ -20,6 +20,23 @@ struct ending child_run(child_body *body, void *argument);
 /* Runs the body in a child and fails the test unless it exits with 0. */
 void child_must_succeed(child_body *body, void *argument);
 
+/* A row of cmocka's tests: a scene that is played in a child. */
+#define unit_test_in_child(scene)                                              \
+    (const struct CMUnitTest)                                                  \
+    {                                                                          \
+#scene, child_play, NULL, NULL, &(struct child_scene)                  \
+        {                                                                      \
+            scene                                                              \
+        }                                                                      \
+    }
+
+struct child_scene {
+    child_body *play;
+};
+
+/* The scene is the test's initial state. */
+void child_play(void **state);
+
 /* Fails the test unless the body ends in abort() and its last words are this
  * one line. */
 void child_must_abort(child_body *body, void *argument, const char *format, ...)

@@ -136,7 +136,7 @@ static void kinds_change_and_blocks_can_be_freed(void **state)
 }
 
 /* Without memory for its books there is no quarantine, and no stock. */
-static void work_without_a_quarantine(void *unused)
+static void there_may_be_no_memory_for_it(void *unused)
 {
     const struct faulty_plan plan = {
         .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
@@ -156,12 +156,6 @@ static void work_without_a_quarantine(void *unused)
         alloc_free(mems[i]);
     }
     MUST(faulty_calls_refused() > 0);
-}
-
-static void there_may_be_no_memory_for_it(void **state)
-{
-    (void)state;
-    child_must_succeed(work_without_a_quarantine, NULL);
 }
 
 /* Both wait for each other before each round; then one is to die. */
@@ -284,7 +278,7 @@ static size_t live_bytes(void)
 }
 
 /* Who ends takes nothing along. */
-static void run_threads_that_end(void *unused)
+static void an_ended_thread_has_nothing_left(void *unused)
 {
     size_t before = 0;
     (void)unused;
@@ -298,16 +292,10 @@ static void run_threads_that_end(void *unused)
     MUST(live_bytes() <= before);
 }
 
-static void an_ended_thread_has_nothing_left(void **state)
-{
-    (void)state;
-    child_must_succeed(run_threads_that_end, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_may_be_no_memory_for_it),
+        unit_test_in_child(there_may_be_no_memory_for_it),
         cmocka_unit_test(canaries_of_every_length_are_told),
         cmocka_unit_test(each_byte_behind_is_watched),
         cmocka_unit_test(the_order_of_carving_is_random),
@@ -315,7 +303,7 @@ int main(void)
         cmocka_unit_test(kinds_change_and_blocks_can_be_freed),
         cmocka_unit_test(of_two_frees_at_once_one_is_a_crime),
         cmocka_unit_test(one_of_two_claims_a_block),
-        cmocka_unit_test(an_ended_thread_has_nothing_left),
+        unit_test_in_child(an_ended_thread_has_nothing_left),
     };
     trial_watch_for(UNIT_WATCHDOG_SECONDS);
     return cmocka_run_group_tests(tests, hardened_mode, NULL);

@@ -71,7 +71,7 @@ static void allocate_and_free(void *argument)
     }
 }
 
-static void work_beside_it(void *unused)
+static void it_works_beside_others(void *unused)
 {
     struct actor actors[THREADS];
     (void)unused;
@@ -108,13 +108,7 @@ static void work_beside_it(void *unused)
     MUST(all_is_sound());
 }
 
-static void it_works_beside_others(void **state)
-{
-    (void)state;
-    child_must_succeed(work_beside_it, NULL);
-}
-
-static void be_refused(void *unused)
+static void a_kernel_that_refuses_is_not_asked_for_ever(void *unused)
 {
     const struct faulty_plan refuse = {.kinds = FAULTY_MADVISE | FAULTY_MUNMAP,
                                        .first = 1,
@@ -134,12 +128,6 @@ static void be_refused(void *unused)
     MUST(all_is_sound());
 }
 
-static void a_kernel_that_refuses_is_not_asked_for_ever(void **state)
-{
-    (void)state;
-    child_must_succeed(be_refused, NULL);
-}
-
 static int refuse_threads(pthread_t *made, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *argument)
 {
@@ -151,7 +139,7 @@ static int refuse_threads(pthread_t *made, const pthread_attr_t *attributes,
 }
 
 /* Those who free look at the clock then. */
-static void do_without(void *unused)
+static void without_it_others_do_its_work(void *unused)
 {
     (void)unused;
     option_set(OPTION_DECAY, 4);
@@ -174,13 +162,7 @@ static void do_without(void *unused)
     MUST(all_is_sound());
 }
 
-static void without_it_others_do_its_work(void **state)
-{
-    (void)state;
-    child_must_succeed(do_without, NULL);
-}
-
-static void stop_for_ever(void *unused)
+static void it_can_end_for_ever(void *unused)
 {
     (void)unused;
     option_set(OPTION_DECAY, 4);
@@ -192,19 +174,13 @@ static void stop_for_ever(void *unused)
     MUST(all_is_sound());
 }
 
-static void it_can_end_for_ever(void **state)
-{
-    (void)state;
-    child_must_succeed(stop_for_ever, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_works_beside_others),
-        cmocka_unit_test(a_kernel_that_refuses_is_not_asked_for_ever),
-        cmocka_unit_test(without_it_others_do_its_work),
-        cmocka_unit_test(it_can_end_for_ever),
+        unit_test_in_child(it_works_beside_others),
+        unit_test_in_child(a_kernel_that_refuses_is_not_asked_for_ever),
+        unit_test_in_child(without_it_others_do_its_work),
+        unit_test_in_child(it_can_end_for_ever),
     };
     return UNIT_RUN(tests);
 }

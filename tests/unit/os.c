@@ -415,7 +415,7 @@ static void third_handler(int number)
     _exit(number + 2);
 }
 
-static void handlers_must_stay(void *unused)
+static void a_handler_that_the_program_sets_meanwhile_stays(void *unused)
 {
     static const struct {
         void (*handlers[CALLS])(int);
@@ -440,15 +440,9 @@ static void handlers_must_stay(void *unused)
     }
 }
 
-static void a_handler_that_the_program_sets_meanwhile_stays(void **state)
-{
-    (void)state;
-    child_must_succeed(handlers_must_stay, NULL);
-}
-
 /* ---- other threads ------------------------------------------------------- */
 
-static void threads_must_be_noticed(void *unused)
+static void who_is_alone_is_told(void *unused)
 {
     struct actor actor;
     (void)unused;
@@ -459,12 +453,6 @@ static void threads_must_be_noticed(void *unused)
     while (!os_is_alone()) {
         sched_yield();
     }
-}
-
-static void who_is_alone_is_told(void **state)
-{
-    (void)state;
-    child_must_succeed(threads_must_be_noticed, NULL);
 }
 
 /* ---- limits ------------------------------------------------------------- */
@@ -967,8 +955,8 @@ int main(void)
         cmocka_unit_test(words_are_written_in_spite_of_signals),
         cmocka_unit_test(a_pipe_for_a_file_is_not_waited_for),
         cmocka_unit_test(a_sleeper_is_woken),
-        cmocka_unit_test(a_handler_that_the_program_sets_meanwhile_stays),
-        cmocka_unit_test(who_is_alone_is_told),
+        unit_test_in_child(a_handler_that_the_program_sets_meanwhile_stays),
+        unit_test_in_child(who_is_alone_is_told),
     };
     *(void **)&real_syscall = dlsym(RTLD_NEXT, "syscall");
     page = (size_t)getpagesize();

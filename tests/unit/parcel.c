@@ -68,7 +68,7 @@ static const struct faulty_plan no_memory = {
     .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
 
 /* What the kernel has given before is still there. */
-static void empty_the_pool(void *unused)
+static void without_memory_there_is_none(void *unused)
 {
     (void)unused;
     parcel_put(parcel_get());
@@ -83,14 +83,8 @@ static void empty_the_pool(void *unused)
     MUST(parcel_get() == last);
 }
 
-static void without_memory_there_is_none(void **state)
-{
-    (void)state;
-    child_must_succeed(empty_the_pool, NULL);
-}
-
 /* Nor is it for ever, once that there is memory again. */
-static void ask_in_vain(void *unused)
+static void the_kernel_is_not_asked_each_time(void *unused)
 {
     enum { REFUSALS = 20 };
     (void)unused;
@@ -109,12 +103,6 @@ static void ask_in_vain(void *unused)
     MUST(parcel_get() != NULL);
 }
 
-static void the_kernel_is_not_asked_each_time(void **state)
-{
-    (void)state;
-    child_must_succeed(ask_in_vain, NULL);
-}
-
 static void *ask_for_many(void *unused)
 {
     for (int i = 0; i < ROUNDS; i++) {
@@ -124,7 +112,7 @@ static void *ask_for_many(void *unused)
 }
 
 /* Whoever counts at the same time, nobody is lost in waiting. */
-static void ask_in_threads(void *unused)
+static void threads_that_wait_come_to_an_end(void *unused)
 {
     pthread_t threads[THREADS];
     (void)unused;
@@ -149,12 +137,6 @@ static void ask_in_threads(void *unused)
     }
 }
 
-static void threads_that_wait_come_to_an_end(void **state)
-{
-    (void)state;
-    child_must_succeed(ask_in_threads, NULL);
-}
-
 /* Nobody else writes to a parcel that this thread has got. */
 static void *get_and_put(void *number)
 {
@@ -176,7 +158,7 @@ static void *get_and_put(void *number)
     return NULL;
 }
 
-static void trade(void *unused)
+static void threads_trade_through_the_pool(void *unused)
 {
     pthread_t threads[THREADS];
     (void)unused;
@@ -203,22 +185,16 @@ static void trade(void *unused)
          THREADS * AT_A_TIME * (os_page_size() / sizeof(struct parcel)));
 }
 
-static void threads_trade_through_the_pool(void **state)
-{
-    (void)state;
-    child_must_succeed(trade, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_entry_holds_a_block_and_its_class),
         cmocka_unit_test(a_parcel_knows_where_it_ends),
         cmocka_unit_test(the_one_put_last_is_the_next),
-        cmocka_unit_test(without_memory_there_is_none),
-        cmocka_unit_test(the_kernel_is_not_asked_each_time),
-        cmocka_unit_test(threads_that_wait_come_to_an_end),
-        cmocka_unit_test(threads_trade_through_the_pool),
+        unit_test_in_child(without_memory_there_is_none),
+        unit_test_in_child(the_kernel_is_not_asked_each_time),
+        unit_test_in_child(threads_that_wait_come_to_an_end),
+        unit_test_in_child(threads_trade_through_the_pool),
     };
     return UNIT_RUN(tests);
 }

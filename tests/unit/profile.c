@@ -373,7 +373,7 @@ static void forget_in_child(void *mem)
     MUST(samples_now() == 0);
 }
 
-static void fork_while_it_changes(void *unused)
+static void a_child_forgets_what_was_half_done(void *unused)
 {
     struct actor actor;
     (void)unused;
@@ -390,12 +390,6 @@ static void fork_while_it_changes(void *unused)
     MUST(samples_now() == 1);
     give(mem);
     actor_end(&actor);
-}
-
-static void a_child_forgets_what_was_half_done(void **state)
-{
-    (void)state;
-    child_must_succeed(fork_while_it_changes, NULL);
 }
 
 static void dump_in_child(void *unused)
@@ -421,7 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_memory_there_is_no_profile),
-        cmocka_unit_test(a_child_forgets_what_was_half_done),
+        unit_test_in_child(a_child_forgets_what_was_half_done),
         cmocka_unit_test(a_block_is_known_until_it_is_freed),
         cmocka_unit_test(the_gate_is_the_same_from_outside),
         cmocka_unit_test(the_gate_is_closed_while_it_is_on),

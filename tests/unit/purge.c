@@ -107,7 +107,7 @@ static void set_the_scene(struct owner *here, struct owner *there)
     MUST(here->arena == &main_arena && there->arena != &main_arena);
 }
 
-static void purge_two_arenas(void *unused)
+static void all_arenas_are_purged(void *unused)
 {
     struct owner here, there;
     (void)unused;
@@ -143,13 +143,7 @@ static void purge_two_arenas(void *unused)
     MUST(all_is_sound());
 }
 
-static void all_arenas_are_purged(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_two_arenas, NULL);
-}
-
-static void purge_nothing(void *unused)
+static void without_free_memory_nothing_is_purged(void *unused)
 {
     (void)unused;
     MUST(!purge_everything(0));
@@ -178,7 +172,7 @@ static void free_sent_blocks(void *unused)
 }
 
 /* Another arena's thread has sent them home, and nobody has looked. */
-static void purge_an_inbox(void *unused)
+static void blocks_on_their_way_are_purged_too(void *unused)
 {
     struct owner here, there;
     struct arena_stats stats;
@@ -200,13 +194,7 @@ static void purge_an_inbox(void *unused)
     MUST(all_is_sound());
 }
 
-static void blocks_on_their_way_are_purged_too(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_an_inbox, NULL);
-}
-
-static void purge_a_freed_mapping(void *unused)
+static void freed_mappings_are_purged_too(void *unused)
 {
     unsigned char in_core;
     (void)unused;
@@ -219,19 +207,7 @@ static void purge_a_freed_mapping(void *unused)
     MUST(!purge_everything(0));
 }
 
-static void freed_mappings_are_purged_too(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_a_freed_mapping, NULL);
-}
-
-static void without_free_memory_nothing_is_purged(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_nothing, NULL);
-}
-
-static void be_refused(void *unused)
+static void what_the_kernel_does_not_take_is_not_counted(void *unused)
 {
     struct owner here;
     const struct faulty_plan plan = {
@@ -247,15 +223,9 @@ static void be_refused(void *unused)
     MUST(all_is_sound());
 }
 
-static void what_the_kernel_does_not_take_is_not_counted(void **state)
-{
-    (void)state;
-    child_must_succeed(be_refused, NULL);
-}
-
 /* What waits in this thread's cache, and in depots for other threads', is
  * merged first. */
-static void purge_cached_blocks(void *unused)
+static void caches_are_purged_too(void *unused)
 {
     enum { CACHED = 3000 };
     static char *cached[CACHED];
@@ -280,12 +250,6 @@ static void purge_cached_blocks(void *unused)
     MUST(all_is_sound());
 }
 
-static void caches_are_purged_too(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_cached_blocks, NULL);
-}
-
 /* ---- memory is out ------------------------------------------------------- */
 
 /* New mappings are refused from here on, as by RLIMIT_AS. */
@@ -294,7 +258,7 @@ static const struct faulty_plan no_more = {.kinds = FAULTY_MMAP,
                                            .first = 1,
                                            .how_many = FAULTY_FOR_EVER};
 
-static void ask_in_vain(void *unused)
+static void before_memory_is_out_all_goes_back(void *unused)
 {
     struct owner here;
     (void)unused;
@@ -313,13 +277,7 @@ static void ask_in_vain(void *unused)
     MUST(all_is_sound());
 }
 
-static void before_memory_is_out_all_goes_back(void **state)
-{
-    (void)state;
-    child_must_succeed(ask_in_vain, NULL);
-}
-
-static void purge_twice_for_memory(void *unused)
+static void it_does_so_once_for_what_was_freed(void *unused)
 {
     struct owner here;
     (void)unused;
@@ -332,12 +290,6 @@ static void purge_twice_for_memory(void *unused)
     faulty_use(NULL);
     alloc_free(here.kept);
     MUST(purge_for_memory(0));
-}
-
-static void it_does_so_once_for_what_was_freed(void **state)
-{
-    (void)state;
-    child_must_succeed(purge_twice_for_memory, NULL);
 }
 
 /* ---- fork ---------------------------------------------------------------- */
@@ -418,14 +370,14 @@ static void what_is_live_is_counted_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_arenas_are_purged),
-        cmocka_unit_test(caches_are_purged_too),
-        cmocka_unit_test(blocks_on_their_way_are_purged_too),
-        cmocka_unit_test(freed_mappings_are_purged_too),
-        cmocka_unit_test(without_free_memory_nothing_is_purged),
-        cmocka_unit_test(what_the_kernel_does_not_take_is_not_counted),
-        cmocka_unit_test(before_memory_is_out_all_goes_back),
-        cmocka_unit_test(it_does_so_once_for_what_was_freed),
+        unit_test_in_child(all_arenas_are_purged),
+        unit_test_in_child(caches_are_purged_too),
+        unit_test_in_child(blocks_on_their_way_are_purged_too),
+        unit_test_in_child(freed_mappings_are_purged_too),
+        unit_test_in_child(without_free_memory_nothing_is_purged),
+        unit_test_in_child(what_the_kernel_does_not_take_is_not_counted),
+        unit_test_in_child(before_memory_is_out_all_goes_back),
+        unit_test_in_child(it_does_so_once_for_what_was_freed),
         cmocka_unit_test(the_fork_of_a_lost_thread_is_forgotten),
         cmocka_unit_test(what_is_live_is_counted_once),
     };

@@ -63,18 +63,12 @@ static void nobody_can_write_them(void **state)
     assert_int_equal(WTERMSIG(ending.status), SIGSEGV);
 }
 
-static void errno_is_left_alone(void *unused)
+static void drawing_keys_leaves_errno_alone(void *unused)
 {
     (void)unused;
     errno = 1234;
     seal_prepare();
     MUST(errno == 1234);
-}
-
-static void drawing_keys_leaves_errno_alone(void **state)
-{
-    (void)state;
-    child_must_succeed(errno_is_left_alone, NULL);
 }
 
 /* They are not made of what the C library makes its own secrets of. */
@@ -167,7 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_come_at_once_agree),
-        cmocka_unit_test(drawing_keys_leaves_errno_alone),
+        unit_test_in_child(drawing_keys_leaves_errno_alone),
         cmocka_unit_test(keys_are_made_once),
         cmocka_unit_test(a_child_of_fork_has_the_same_keys),
         cmocka_unit_test(nobody_can_write_them),

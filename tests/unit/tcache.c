@@ -100,7 +100,7 @@ static void nothing_must_be_left(void)
 
 /* The 64 MiB before the region of blocks of no bytes are a heap's, which has
  * reserved fewer: what is right before the region is nobody's. */
-static void resize_and_free_what_is_behind_nothing(void *unused)
+static void the_first_block_of_no_bytes_has_nothing_before_it(void *unused)
 {
     (void)unused;
     size_t page = os_page_size();
@@ -123,15 +123,9 @@ static void resize_and_free_what_is_behind_nothing(void *unused)
     alloc_free(mem);
 }
 
-static void the_first_block_of_no_bytes_has_nothing_before_it(void **state)
-{
-    (void)state;
-    child_must_succeed(resize_and_free_what_is_behind_nothing, NULL);
-}
-
 /* ---- one thread --------------------------------------------------------- */
 
-static void free_and_allocate(void *unused)
+static void the_block_freed_last_is_the_next(void *unused)
 {
     (void)unused;
     MUST(!has_cache());
@@ -154,14 +148,8 @@ static void free_and_allocate(void *unused)
     must_be_sound();
 }
 
-static void the_block_freed_last_is_the_next(void **state)
-{
-    (void)state;
-    child_must_succeed(free_and_allocate, NULL);
-}
-
 /* The arena is held by another thread the whole time. */
-static void do_without_the_lock(void *unused)
+static void hits_take_no_lock(void *unused)
 {
     struct actor holder;
     (void)unused;
@@ -180,13 +168,7 @@ static void do_without_the_lock(void *unused)
     actor_do(&holder, release, &main_arena);
 }
 
-static void hits_take_no_lock(void **state)
-{
-    (void)state;
-    child_must_succeed(do_without_the_lock, NULL);
-}
-
-static void refill(void *unused)
+static void fresh_blocks_come_in_the_order_of_memory(void *unused)
 {
     (void)unused;
     option_set(OPTION_RUN_MAX, 0);
@@ -207,12 +189,6 @@ static void refill(void *unused)
     must_be_sound();
 }
 
-static void fresh_blocks_come_in_the_order_of_memory(void **state)
-{
-    (void)state;
-    child_must_succeed(refill, NULL);
-}
-
 /* The blocks from this one on are objects; which are the first ones is for the
  * demand to say. */
 static size_t first_object(size_t count)
@@ -225,7 +201,7 @@ static size_t first_object(size_t count)
 }
 
 /* In each run. */
-static void refill_with_objects(void *unused)
+static void fresh_objects_come_in_the_order_of_memory(void *unused)
 {
     (void)unused;
     allocate_all(MANY, SIZE);
@@ -243,12 +219,6 @@ static void refill_with_objects(void *unused)
     alloc_malloc(SIZE);
     MUST(in_class(size_class) <= magazine - 1);
     must_be_sound();
-}
-
-static void fresh_objects_come_in_the_order_of_memory(void **state)
-{
-    (void)state;
-    child_must_succeed(refill_with_objects, NULL);
 }
 
 /* Half of what is there goes when there is no room; the newest stay. */
@@ -290,7 +260,7 @@ static void the_older_half_makes_room(void **state)
     child_must_succeed(overflow_with_objects, NULL);
 }
 
-static void free_many(void *unused)
+static void a_cache_and_its_depot_are_bounded(void *unused)
 {
     (void)unused;
     for (size_t size = 24; size <= 200000; size *= 3) {
@@ -306,12 +276,6 @@ static void free_many(void *unused)
         must_be_sound();
     }
     nothing_must_be_left();
-}
-
-static void a_cache_and_its_depot_are_bounded(void **state)
-{
-    (void)state;
-    child_must_succeed(free_many, NULL);
 }
 
 /* Blocks of sixteen sizes in turn, all of which are objects soon. */
@@ -354,7 +318,7 @@ static void cache_much(void *unused)
     }
 }
 
-static void free_and_go_on(void *unused)
+static void who_only_frees_keeps_little(void *unused)
 {
     struct actor others[4];
     (void)unused;
@@ -375,14 +339,8 @@ static void free_and_go_on(void *unused)
     nothing_must_be_left();
 }
 
-static void who_only_frees_keeps_little(void **state)
-{
-    (void)state;
-    child_must_succeed(free_and_go_on, NULL);
-}
-
 /* Each class has its turn, again and again: the room for slots is shared. */
-static void use_all_classes(void *unused)
+static void classes_share_the_room(void *unused)
 {
     (void)unused;
     for (int round = 0; round < 3; round++) {
@@ -398,14 +356,8 @@ static void use_all_classes(void *unused)
     nothing_must_be_left();
 }
 
-static void classes_share_the_room(void **state)
-{
-    (void)state;
-    child_must_succeed(use_all_classes, NULL);
-}
-
 /* A block that was cut may be larger than its class. */
-static void cut_and_free(void *unused)
+static void cut_blocks_join_a_class_they_serve(void *unused)
 {
     (void)unused;
     for (size_t size = 16; size < 5000; size += 48) {
@@ -420,12 +372,6 @@ static void cut_and_free(void *unused)
     }
     must_be_sound();
     nothing_must_be_left();
-}
-
-static void cut_blocks_join_a_class_they_serve(void **state)
-{
-    (void)state;
-    child_must_succeed(cut_and_free, NULL);
 }
 
 /* ---- what is cached ----------------------------------------------------- */
@@ -460,7 +406,7 @@ static void the_largest_class_must_be_cached(void)
     must_be_cached_until(DEFAULT_MMAP_THRESHOLD - 1, CACHED_CHUNK_MAX);
 }
 
-static void set_limits(void *unused)
+static void options_say_what_is_cached(void *unused)
 {
     (void)unused;
     option_set(OPTION_MMAP_THRESHOLD, SIZE_MAX);
@@ -483,12 +429,6 @@ static void set_limits(void *unused)
     must_be_cached_up_to(0);
 }
 
-static void options_say_what_is_cached(void **state)
-{
-    (void)state;
-    child_must_succeed(set_limits, NULL);
-}
-
 static const struct faulty_plan no_memory = {
     .kinds = FAULTY_MMAP, .first = 1, .how_many = FAULTY_FOR_EVER};
 
@@ -501,7 +441,7 @@ static void live_without_a_cache(void *unused)
     MUST(!is_cached(mem));
 }
 
-static void be_refused_a_cache(void *unused)
+static void without_a_cache_all_goes_on(void *unused)
 {
     struct actor late;
     (void)unused;
@@ -513,12 +453,6 @@ static void be_refused_a_cache(void *unused)
     faulty_use(NULL);
     actor_end(&late);
     must_be_sound();
-}
-
-static void without_a_cache_all_goes_on(void **state)
-{
-    (void)state;
-    child_must_succeed(be_refused_a_cache, NULL);
 }
 
 /* ---- other threads' blocks ---------------------------------------------- */
@@ -538,7 +472,7 @@ static void start_remotely(struct actor *helper)
 }
 
 /* The arena is locked all the while, and nobody waits for it. */
-static void free_remotely(void *unused)
+static void remote_blocks_go_home_without_the_lock(void *unused)
 {
     struct actor helper, holder;
     struct arena *other;
@@ -572,19 +506,13 @@ static void free_remotely(void *unused)
     must_be_sound();
 }
 
-static void remote_blocks_go_home_without_the_lock(void **state)
-{
-    (void)state;
-    child_must_succeed(free_remotely, NULL);
-}
-
 static void free_all_remotely(void *count)
 {
     free_all(*(size_t *)count);
 }
 
 /* Arena 1 has no thread that would look into its inbox. */
-static void send_to_nobody(void *unused)
+static void a_sender_sorts_where_nobody_does(void *unused)
 {
     struct actor helper;
     size_t count = MANY;
@@ -598,12 +526,6 @@ static void send_to_nobody(void *unused)
     actor_end(&helper);
     MUST(!inbox_has_any(&main_arena.inbox));
     nothing_must_be_left();
-}
-
-static void a_sender_sorts_where_nobody_does(void **state)
-{
-    (void)state;
-    child_must_succeed(send_to_nobody, NULL);
 }
 
 /* ---- large blocks on their way ------------------------------------------- */
@@ -623,7 +545,7 @@ static size_t slots_of(size_t request)
 }
 
 /* Who misses a large block has it from the outbox, if it is there. */
-static void take_what_waits(void *unused)
+static void a_large_block_leaves_its_outbox_again(void *unused)
 {
     struct actor helper;
     void *before, *block, *other;
@@ -667,14 +589,8 @@ static void take_what_waits(void *unused)
     nothing_must_be_left();
 }
 
-static void a_large_block_leaves_its_outbox_again(void **state)
-{
-    (void)state;
-    child_must_succeed(take_what_waits, NULL);
-}
-
 /* In an outbox of small and large blocks, and one that is full and is sent. */
-static void take_from_among_others(void *unused)
+static void an_outbox_keeps_its_other_blocks(void *unused)
 {
     struct actor helper;
     enum { FEW = 8 };
@@ -710,12 +626,6 @@ static void take_from_among_others(void *unused)
     nothing_must_be_left();
 }
 
-static void an_outbox_keeps_its_other_blocks(void **state)
-{
-    (void)state;
-    child_must_succeed(take_from_among_others, NULL);
-}
-
 static void allocate_as_large_as_slots(void *mems)
 {
     void **large = mems;
@@ -744,7 +654,7 @@ static void find_in_the_cache(void *mems)
 
 /* Large blocks that come home go to the cache of who misses one, as far as it
  * has slots. */
-static void welcome_large_blocks(void *unused)
+static void large_blocks_come_home_to_the_cache(void *unused)
 {
     struct actor helper;
     void *large[CLASS_SLOTS_MAX + 1];
@@ -762,12 +672,6 @@ static void welcome_large_blocks(void *unused)
     must_be_sound();
     actor_end(&helper);
     must_be_sound();
-}
-
-static void large_blocks_come_home_to_the_cache(void **state)
-{
-    (void)state;
-    child_must_succeed(welcome_large_blocks, NULL);
 }
 
 /* ---- no memory for parcels ---------------------------------------------- */
@@ -791,7 +695,7 @@ static void outwait_refusals_of_parcels(void)
 }
 
 /* The cache stays with its old arena until there is memory. */
-static void move_without_memory(void *unused)
+static void a_cache_moves_when_there_is_memory(void *unused)
 {
     struct actor helper, holder;
     (void)unused;
@@ -820,12 +724,6 @@ static void move_without_memory(void *unused)
     nothing_must_be_left();
 }
 
-static void a_cache_moves_when_there_is_memory(void **state)
-{
-    (void)state;
-    child_must_succeed(move_without_memory, NULL);
-}
-
 static void fill_and_free(void *unused)
 {
     (void)unused;
@@ -839,7 +737,7 @@ static void allocate_blocks(void *unused)
 }
 
 /* With a parcel nobody would wait. */
-static void give_without_memory(void *unused)
+static void without_parcels_the_lock_is_waited_for(void *unused)
 {
     struct actor worker;
     (void)unused;
@@ -859,14 +757,8 @@ static void give_without_memory(void *unused)
     nothing_must_be_left();
 }
 
-static void without_parcels_the_lock_is_waited_for(void **state)
-{
-    (void)state;
-    child_must_succeed(give_without_memory, NULL);
-}
-
 /* Blocks of others are freed at once. */
-static void send_without_memory(void *unused)
+static void without_parcels_remote_blocks_are_freed_at_once(void *unused)
 {
     struct actor helper;
     (void)unused;
@@ -883,12 +775,6 @@ static void send_without_memory(void *unused)
     faulty_use(NULL);
     actor_end(&helper);
     nothing_must_be_left();
-}
-
-static void without_parcels_remote_blocks_are_freed_at_once(void **state)
-{
-    (void)state;
-    child_must_succeed(send_without_memory, NULL);
 }
 
 /* One of each, whatever the demand. */
@@ -915,7 +801,7 @@ static void allocate_all_classes(void *unused)
 }
 
 /* All sizes that are cached go home in parcels, and find their class there. */
-static void send_all_classes(void *unused)
+static void blocks_of_all_sizes_are_sent(void *unused)
 {
     struct actor helper;
     (void)unused;
@@ -946,12 +832,6 @@ static void send_all_classes(void *unused)
     }
     actor_end(&helper);
     nothing_must_be_left();
-}
-
-static void blocks_of_all_sizes_are_sent(void **state)
-{
-    (void)state;
-    child_must_succeed(send_all_classes, NULL);
 }
 
 static void free_twice(void *mem)
@@ -1013,7 +893,7 @@ static bool is_zero(const char *bytes, size_t count)
 }
 
 /* One more than is kept, and one more. */
-static void use_caches_again(void *unused)
+static void caches_are_used_again(void *unused)
 {
     enum { THREADS = CACHE_SPARES + 2 };
     const struct faulty_plan unmapped = {.kinds = FAULTY_MUNMAP,
@@ -1045,13 +925,7 @@ static void use_caches_again(void *unused)
     nothing_must_be_left();
 }
 
-static void caches_are_used_again(void **state)
-{
-    (void)state;
-    child_must_succeed(use_caches_again, NULL);
-}
-
-static void let_threads_end(void *unused)
+static void a_thread_takes_nothing_with_it(void *unused)
 {
     struct actor threads[4];
     (void)unused;
@@ -1065,13 +939,7 @@ static void let_threads_end(void *unused)
     nothing_must_be_left();
 }
 
-static void a_thread_takes_nothing_with_it(void **state)
-{
-    (void)state;
-    child_must_succeed(let_threads_end, NULL);
-}
-
-static void be_driven_out(void *unused)
+static void a_cache_moves_with_its_thread(void *unused)
 {
     struct actor holder;
     (void)unused;
@@ -1093,12 +961,6 @@ static void be_driven_out(void *unused)
     nothing_must_be_left();
 }
 
-static void a_cache_moves_with_its_thread(void **state)
-{
-    (void)state;
-    child_must_succeed(be_driven_out, NULL);
-}
-
 static void use_a_cache(void *unused)
 {
     (void)unused;
@@ -1110,7 +972,7 @@ static void use_a_cache(void *unused)
 
 /* As a handler of fork may that runs before ours: the thread is not in the sum
  * that begins after it. */
-static void end_uncounted(void *unused)
+static void the_sum_of_all_caches_is_never_below_zero(void *unused)
 {
     struct actor thread;
     (void)unused;
@@ -1120,12 +982,6 @@ static void end_uncounted(void *unused)
     size_t without_it = caches_bytes();
     actor_end(&thread);
     MUST(caches_bytes() <= without_it);
-}
-
-static void the_sum_of_all_caches_is_never_below_zero(void **state)
-{
-    (void)state;
-    child_must_succeed(end_uncounted, NULL);
 }
 
 /* A signal handler plays the thread that changes something while another does,
@@ -1143,7 +999,7 @@ static void change_bypass(int number)
     changes.count++;
 }
 
-static void change_gate_meanwhile(void *unused)
+static void limits_are_those_of_the_last_change(void *unused)
 {
     enum { CHANGES = 200, MICROSECONDS = 200 };
     const struct itimerval often = {{0, MICROSECONDS}, {0, MICROSECONDS}};
@@ -1165,42 +1021,36 @@ static void change_gate_meanwhile(void *unused)
     }
 }
 
-static void limits_are_those_of_the_last_change(void **state)
-{
-    (void)state;
-    child_must_succeed(change_gate_meanwhile, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_block_of_no_bytes_has_nothing_before_it),
-        cmocka_unit_test(the_block_freed_last_is_the_next),
-        cmocka_unit_test(hits_take_no_lock),
-        cmocka_unit_test(fresh_blocks_come_in_the_order_of_memory),
-        cmocka_unit_test(fresh_objects_come_in_the_order_of_memory),
+        unit_test_in_child(the_first_block_of_no_bytes_has_nothing_before_it),
+        unit_test_in_child(the_block_freed_last_is_the_next),
+        unit_test_in_child(hits_take_no_lock),
+        unit_test_in_child(fresh_blocks_come_in_the_order_of_memory),
+        unit_test_in_child(fresh_objects_come_in_the_order_of_memory),
         cmocka_unit_test(the_older_half_makes_room),
-        cmocka_unit_test(a_cache_and_its_depot_are_bounded),
-        cmocka_unit_test(who_only_frees_keeps_little),
-        cmocka_unit_test(classes_share_the_room),
-        cmocka_unit_test(cut_blocks_join_a_class_they_serve),
-        cmocka_unit_test(options_say_what_is_cached),
-        cmocka_unit_test(without_a_cache_all_goes_on),
-        cmocka_unit_test(remote_blocks_go_home_without_the_lock),
-        cmocka_unit_test(a_sender_sorts_where_nobody_does),
-        cmocka_unit_test(a_cache_moves_when_there_is_memory),
-        cmocka_unit_test(without_parcels_the_lock_is_waited_for),
-        cmocka_unit_test(a_large_block_leaves_its_outbox_again),
-        cmocka_unit_test(an_outbox_keeps_its_other_blocks),
-        cmocka_unit_test(large_blocks_come_home_to_the_cache),
-        cmocka_unit_test(without_parcels_remote_blocks_are_freed_at_once),
-        cmocka_unit_test(blocks_of_all_sizes_are_sent),
-        cmocka_unit_test(caches_are_used_again),
-        cmocka_unit_test(a_thread_takes_nothing_with_it),
-        cmocka_unit_test(a_cache_moves_with_its_thread),
+        unit_test_in_child(a_cache_and_its_depot_are_bounded),
+        unit_test_in_child(who_only_frees_keeps_little),
+        unit_test_in_child(classes_share_the_room),
+        unit_test_in_child(cut_blocks_join_a_class_they_serve),
+        unit_test_in_child(options_say_what_is_cached),
+        unit_test_in_child(without_a_cache_all_goes_on),
+        unit_test_in_child(remote_blocks_go_home_without_the_lock),
+        unit_test_in_child(a_sender_sorts_where_nobody_does),
+        unit_test_in_child(a_cache_moves_when_there_is_memory),
+        unit_test_in_child(without_parcels_the_lock_is_waited_for),
+        unit_test_in_child(a_large_block_leaves_its_outbox_again),
+        unit_test_in_child(an_outbox_keeps_its_other_blocks),
+        unit_test_in_child(large_blocks_come_home_to_the_cache),
+        unit_test_in_child(without_parcels_remote_blocks_are_freed_at_once),
+        unit_test_in_child(blocks_of_all_sizes_are_sent),
+        unit_test_in_child(caches_are_used_again),
+        unit_test_in_child(a_thread_takes_nothing_with_it),
+        unit_test_in_child(a_cache_moves_with_its_thread),
         cmocka_unit_test(a_cached_block_is_not_freed_again),
-        cmocka_unit_test(the_sum_of_all_caches_is_never_below_zero),
-        cmocka_unit_test(limits_are_those_of_the_last_change),
+        unit_test_in_child(the_sum_of_all_caches_is_never_below_zero),
+        unit_test_in_child(limits_are_those_of_the_last_change),
     };
     return UNIT_RUN(tests);
 }
