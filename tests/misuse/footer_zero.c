@@ -6,16 +6,9 @@
  *
  * expect: ptm: heap: destroyed footer: address ADDR, size 24, arena 1
  */
-#include "crime.h"
+#include "footers.h"
 
 int main(void)
 {
-    void *previous = malloc(24);
-    void *block = malloc(24);
-    use(malloc(24));
-    *word_before(block) &= ~(uint64_t)PREV_INUSE;
-    *footer_before(block) = 0;
-    use(previous);
-    free(suspect(block));
-    return 0;
+    return free_behind_footer(0);
 }
