@@ -1,10 +1,13 @@
-"""Runs the modules of Python's regression tests that stdin names, and prints a
-line for each test: its name and how it ended.
+"""python_suite.py [OPTION...]: runs the modules of Python's regression tests that
+stdin names, with options for its regrtest, and prints a line for each test: its
+name and how it ended.
 
 A module with a failure, or that was not ended when its time was up, runs twice
-more, one at a time: what counts of a test is the best of its results. So a test
-that fails on a machine that is busy is no difference, and one that always fails
-is.
+more, one at a time: what counts of a test is the best of its results. Some of
+Python's tests hold threads and children to the clock; so a test that fails on a
+machine that is busy is no difference, and one that always fails is. A module
+that crashes does not run again, and whatever ptm has said is printed: both are
+differences at once.
 """
 import os
 import re
@@ -21,8 +24,9 @@ TIME_LIMIT = 1200
 ORDER = ["completed", "skipped", "failure", "error"]
 
 
-def run(modules, processes):
-    """What each test said, and the modules that did not end well."""
+def run(modules, processes, options):
+    """What each test said, the modules that did not end well, and those of them
+    that crashed."""
     report = os.path.abspath("results.xml")
     if os.path.exists(report):
         os.unlink(report)
@@ -31,10 +35,12 @@ def run(modules, processes):
                "--timeout", str(TIME_LIMIT)]
     for pattern in IGNORED:
         command += ["-i", pattern]
-    done = subprocess.run(command + modules, text=True, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    done = subprocess.run(command + options + modules, text=True, check=False,
+                          errors="replace", stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(done.stdout, file=sys.stderr)
+    print(*re.findall(r"\bptm: .*\n", done.stdout), sep="", end="")
+    crashed = set(re.findall(r"\b(test_\w+) crashed", done.stdout))
     failed = set()
     for part in re.findall(r"failed[^\n]*:\n((?:    .*\n)+)", done.stdout):
         failed |= set(re.findall(r"\btest_\w+", part))
@@ -43,7 +49,7 @@ def run(modules, processes):
         for case in xml.etree.ElementTree.parse(report).iter("testcase"):
             marks = [mark.tag for mark in case if mark.tag in ORDER]
             results[case.get("name")] = (marks or [case.get("result")])[0] or "error"
-    return results, sorted(failed & set(modules))
+    return results, (failed | crashed) & set(modules), crashed
 
 
 def better(one, other):
@@ -53,16 +59,18 @@ def better(one, other):
 def main():
     modules = [name for name in sys.stdin.read().split()
                if name not in EXCLUDED]
-    results, failed = run(modules, 2)
+    options = sys.argv[1:]
+    results, failed, crashed = run(modules, 2, options)
     for _ in range(2):
-        if not failed:
+        if not failed - crashed:
             break
-        again, failed = run(failed, 1)
+        again, failed, more = run(sorted(failed - crashed), 1, options)
+        crashed |= more
         for name, result in again.items():
             results[name] = better(result, results.get(name, result))
     for name in sorted(results):
         print(name, results[name])
-    for name in failed:
+    for name in sorted(failed | crashed):
         print(name, "as a whole: failed")
 
 
