@@ -152,6 +152,7 @@ static void *replace_blocks(void *unused)
     void *own[busy_slots] = {NULL};
     unsigned random = (unsigned)(size_t)own;
 
+    own[0] = block_of(100); /* so that it has a cache */
     sem_post(&has_freed);
     for (;;) {
         random = random * 1103515245 + 12345;
@@ -177,20 +178,27 @@ static bool input_ends(void)
     return poll(&input, 1, 0) != 0;
 }
 
+static void replace_for_a_while(void)
+{
+    static unsigned random = 1;
+
+    for (int i = 0; i < 100000; i++) {
+        void **place = &kept[random >> 8 & 1023];
+
+        random = random * 1103515245 + 12345;
+        free(*place);
+        *place = block_of(random >> 16 & 4095);
+    }
+}
+
+/* Its cache is full when it says so. */
 static void be_busy_alone(void)
 {
-    unsigned random = 1;
-
+    replace_for_a_while();
     puts("ready");
     fflush(stdout);
     while (!input_ends())
-        for (int i = 0; i < 100000; i++) {
-            void **place = &kept[random >> 8 & 1023];
-
-            random = random * 1103515245 + 12345;
-            free(*place);
-            *place = block_of(random >> 16 & 4095);
-        }
+        replace_for_a_while();
 }
 
 static void replace_one(void)

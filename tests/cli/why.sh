@@ -5,8 +5,9 @@
 
 victim=$(realpath "$5")
 python3=/usr/bin/python3
-kilobytes() {
-  awk -v name="$1:" '$1 == name { print $2 }' "/proc/$process/status"
+# Counted page by page: VmRSS is off by some dozen pages for each processor.
+resident_bytes() {
+  awk '$1 == "Rss:" { print $2 * 1024 }' "/proc/$process/smaps_rollup"
 }
 
 # The rows add up; they are the resident memory that the kernel tells of. A
@@ -15,10 +16,10 @@ kilobytes() {
 expect_account() {
   local kernel now
   for _ in {1..60}; do
-    kernel=$(($(kilobytes VmRSS) * 1024))
+    kernel=$(resident_bytes)
     tool why --json "$process"
     expect_status 0
-    now=$(($(kilobytes VmRSS) * 1024))
+    now=$(resident_bytes)
     [ $((now - kernel)) -gt $((kernel / 200)) ] ||
       [ $((kernel - now)) -gt $((kernel / 200)) ] || break
     sleep 0.5
@@ -44,6 +45,11 @@ expect_each_time() {
     expect_status 0
     expect_jq "([.rows[]] | add) == .resident and ($1)"
   done
+}
+
+# Whoever says that it is ready goes to sleep a moment later.
+all_are_asleep() {
+  "$tool" why --json "$process" | jq -e 'all(.threads[]; .asleep)'
 }
 
 # expect_verdict CAUSE WORDS: the first line names this first.
@@ -141,11 +147,13 @@ heaps='{arenas, runs, threads, live_blocks, live_sizes}'
 for role in fragmented small threads; do
   test="$role, small and large"
   PTM_OPTIONS=decay=1000g begin "$victim" $role
+  wait_for all_are_asleep
   tool why --json "$process"
   jq -S "$heaps" out >small
   expect_jq '[.runs[].cached] | add > 0'
   echo >&9
   wait_for grep -q large said
+  wait_for all_are_asleep
   expect_account
   expect_jq '.resident > 1024 * 1024 * 1024'
   jq -S "$heaps" out | diff small - >&2 || fault "the account is another"
@@ -170,6 +178,7 @@ stop
 
 test="a server of 200 threads"
 begin "$victim" threads
+wait_for all_are_asleep
 expect_verdict caches "freed but cached for 201 threads, all asleep"
 tool why --json "$process"
 expect_jq '(.threads | length) == 201 and all(.threads[]; .asleep)'
