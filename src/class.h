@@ -173,8 +173,11 @@ static inline unsigned class_slots(unsigned size_class)
 {
     unsigned least = CACHE_MAGAZINES * class_magazine_size(size_class);
     size_t blocks = CLASS_CACHE_BYTES / class_size(size_class);
+    if (class_is_run(size_class)) {
+        return (unsigned)max_size(least, OBJECT_SLOTS_MIN);
+    }
     return class_is_large(size_class) && blocks >= least
-               ? (unsigned)min_size(blocks, CLASS_SLOTS_MAX)
+               ? (unsigned)min_size(blocks, LARGE_SLOTS_MAX)
                : least;
 }
 

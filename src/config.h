@@ -298,9 +298,14 @@ enum {
 
 /* What the slots of one large class in a thread's cache can hold. A program
  * that replaces blocks of mixed sizes leaves a class alone for long and then
- * wants several blocks of it; what it finds here costs no lock. */
+ * wants several blocks of it; what it finds here costs no lock. With more slots
+ * than these, large classes take them from each other. */
 #define CLASS_CACHE_BYTES ((size_t)256 << 10)
-#define CLASS_SLOTS_MAX   16
+#define LARGE_SLOTS_MAX   20
+
+/* Slots of a class of objects at least, where misses repeat: two magazines of
+ * the largest are 16. */
+#define OBJECT_SLOTS_MIN 32
 
 /* What the slots of one thread's cache can hold, in bytes of blocks: the
  * given share of what its arena has from the kernel, within these bounds. As

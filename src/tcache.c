@@ -382,27 +382,33 @@ static void give_blocks(const struct tcache *cache, unsigned size_class,
     }
 }
 
-static void give_oldest(struct tcache *cache, unsigned size_class, size_t count)
+static void give_oldest(struct tcache *cache, unsigned size_class, size_t count,
+                        struct arena *locked)
 {
     void **mems = blocks_of(cache, size_class);
-    give_blocks(cache, size_class, mems, count);
+    if (locked != NULL) {
+        arena_give(locked, size_class, mems, count);
+    } else {
+        give_blocks(cache, size_class, mems, count);
+    }
     size_t left = blocks_in(cache, size_class) - count;
     memmove(mems, mems + count, left * SLOT_SIZE);
     set_count(cache, size_class, left);
 }
 
-static void give_class(struct tcache *cache, unsigned size_class)
+static void give_class(struct tcache *cache, unsigned size_class,
+                       struct arena *locked)
 {
     size_t count = blocks_in(cache, size_class);
     if (count > 0) {
-        give_oldest(cache, size_class, count);
+        give_oldest(cache, size_class, count, locked);
     }
 }
 
 static void give_all(struct tcache *cache)
 {
     for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
-        give_class(cache, size_class);
+        give_class(cache, size_class, NULL);
     }
 }
 
@@ -429,15 +435,17 @@ static void move_hand(struct tcache *cache)
     cache->hand = (cache->hand + 1) % CLASS_COUNT;
 }
 
-static void take_slots_away(struct tcache *cache, unsigned size_class)
+static void take_slots_away(struct tcache *cache, unsigned size_class,
+                            struct arena *locked)
 {
-    give_class(cache, size_class);
+    give_class(cache, size_class, locked);
     set_capacity(cache, size_class, 0);
 }
 
 /* Takes the slots of a class away that has as many blocks as when the hand
  * came by last, one more than which is `seen`; looks at a few. */
-static void take_unused_slots(struct tcache *cache, unsigned size_class)
+static void take_unused_slots(struct tcache *cache, unsigned size_class,
+                              struct arena *locked)
 {
     for (unsigned i = 0; i < CACHE_HAND_STEPS; i++) {
         unsigned hand = cache->hand;
@@ -447,7 +455,7 @@ static void take_unused_slots(struct tcache *cache, unsigned size_class)
         }
         size_t seen = blocks_in(cache, hand) + 1;
         if (cache->seen[hand] == seen) {
-            take_slots_away(cache, hand);
+            take_slots_away(cache, hand, locked);
             return;
         }
         cache->seen[hand] = (uint8_t)seen;
@@ -461,7 +469,7 @@ static void make_room(struct tcache *cache, unsigned size_class)
         unsigned hand = cache->hand;
         move_hand(cache);
         if (hand != size_class && cache->capacity[hand] > 0) {
-            take_slots_away(cache, hand);
+            take_slots_away(cache, hand, NULL);
             return;
         }
     }
@@ -497,15 +505,36 @@ static void *take_waiting(struct tcache *cache, unsigned size_class)
     return mem;
 }
 
-/* The newest chunk of a class in the cache, or NULL. */
-static void *pop_large(struct tcache *cache, unsigned size_class)
+/* Moves that many blocks from the old end of a class to that of another, which
+ * has slots for them. */
+static void move_oldest(struct tcache *cache, unsigned from, unsigned to,
+                        size_t count)
 {
-    size_t count = blocks_in(cache, size_class);
+    void **given = blocks_of(cache, from);
+    void **got = blocks_of(cache, to);
+    size_t left = blocks_in(cache, from) - count;
+    size_t before = blocks_in(cache, to);
+    memmove(got + count, got, before * SLOT_SIZE);
+    memcpy(got, given, count * SLOT_SIZE);
+    memmove(given, given + count, left * SLOT_SIZE);
+    set_count(cache, from, left);
+    set_count(cache, to, before + count);
+}
+
+/* A large class that has no block gets half of those of the class above; the
+ * newest of them is the caller's. NULL: there are none. */
+static void *borrow_from(struct tcache *cache, unsigned above,
+                         unsigned size_class)
+{
+    size_t count = blocks_in(cache, above);
     if (count == 0) {
         return NULL;
     }
-    set_count(cache, size_class, count - 1);
-    return blocks_of(cache, size_class)[count - 1];
+    void *mem = blocks_of(cache, above)[--count];
+    set_count(cache, above, count);
+    move_oldest(cache, above, size_class,
+                min_size(count / 2, cache->capacity[size_class]));
+    return mem;
 }
 
 void *tcache_malloc_near(size_t request)
@@ -515,16 +544,17 @@ void *tcache_malloc_near(size_t request)
         return NULL;
     }
     unsigned size_class = tcache_class_of(request);
-    if (!class_is_large(size_class)) {
+    if (!class_is_large(size_class) || blocks_in(cache, size_class) != 0) {
         return NULL;
     }
     unsigned last =
         (unsigned)min_size(size_class + CACHE_NEAR, CHUNK_CLASSES - 1);
     void *mem = take_waiting(cache, size_class);
-    while (mem == NULL && ++size_class <= last) {
-        mem = pop_large(cache, size_class);
+    for (unsigned above = size_class + 1; mem == NULL && above <= last;
+         above++) {
+        mem = borrow_from(cache, above, size_class);
         if (mem == NULL) {
-            mem = take_waiting(cache, size_class);
+            mem = take_waiting(cache, above);
         }
     }
     if (mem != NULL) {
@@ -601,6 +631,20 @@ static bool take_arrivals(struct tcache *cache, struct arena *arena,
     return blocks_in(cache, size_class) > 0;
 }
 
+/* The same as raise_capacity, for a class that has no block, with the lock. A
+ * thread that only allocates comes here alone: so a small class, which needs
+ * little, gets slots that others do not use. Large ones would take them from
+ * each other. */
+static void raise_capacity_locked(struct tcache *cache, struct arena *arena,
+                                  unsigned size_class)
+{
+    if (!raise_capacity(cache, size_class) && !class_is_large(size_class) &&
+        cache->capacity[size_class] < class_slots(size_class)) {
+        take_unused_slots(cache, size_class, arena);
+        raise_capacity(cache, size_class);
+    }
+}
+
 /* Another class than the one that the cache was asked for may serve now, and
  * have blocks. */
 static void *refill_class(struct tcache *cache, struct arena *arena,
@@ -614,7 +658,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     note_use(cache, size_class);
     cache->overflows = 0;
     set_capacity_limit(cache, arena);
-    raise_capacity(cache, size_class);
+    raise_capacity_locked(cache, arena, size_class);
     size_t wanted = max_size(cache->capacity[size_class] / CACHE_MAGAZINES, 1);
     if (class_is_large(size_class) && take_arrivals(cache, arena, size_class)) {
         arena->zero_from = NULL;
@@ -689,15 +733,24 @@ void *tcache_refill_aligned(struct arena *arena, size_t alignment,
     return refill_class(cache, arena, size_class);
 }
 
-/* Whether a class a little smaller than this large one has a slot. */
-static bool find_slot_near(const struct tcache *cache, unsigned *size_class)
+/* Whether there is a slot for a block of this large class now: in it, as blocks
+ * of it went to a class a little smaller that has slots, or in that one. */
+static bool find_slot_near(struct tcache *cache, unsigned *size_class)
 {
+    size_t count = blocks_in(cache, *size_class);
     for (unsigned i = 1; i <= CACHE_NEAR && class_is_large(*size_class); i++) {
-        if (!class_is_large(*size_class - i)) {
+        unsigned below = *size_class - i;
+        if (!class_is_large(below)) {
             break;
         }
-        if (has_slot(cache, *size_class - i)) {
-            *size_class -= i;
+        size_t slots = cache->capacity[below] - blocks_in(cache, below);
+        if (slots > 0 && count == 0) {
+            *size_class = below;
+            return true;
+        }
+        if (slots > 0) {
+            move_oldest(cache, *size_class, below,
+                        min_size((slots + 1) / 2, (count + 1) / 2));
             return true;
         }
     }
@@ -725,7 +778,7 @@ static void take_some_slots_away(struct tcache *cache, unsigned size_class)
         capacity /= 2;
     }
     size_t keep = capacity / CACHE_MAGAZINES;
-    give_oldest(cache, size_class, blocks_in(cache, size_class) - keep);
+    give_oldest(cache, size_class, blocks_in(cache, size_class) - keep, NULL);
     set_capacity(cache, size_class, capacity);
 }
 
@@ -745,14 +798,14 @@ static bool make_slot(struct tcache *cache, unsigned *size_class)
         return true;
     }
     if (cache->capacity[*size_class] < class_slots(*size_class)) {
-        take_unused_slots(cache, *size_class);
+        take_unused_slots(cache, *size_class, NULL);
         if (raise_capacity(cache, *size_class)) {
             return true;
         }
     }
     size_t count = blocks_in(cache, *size_class);
     if (count > 0) {
-        give_oldest(cache, *size_class, (count + 1) / CACHE_MAGAZINES);
+        give_oldest(cache, *size_class, (count + 1) / CACHE_MAGAZINES, NULL);
         return true;
     }
     make_room(cache, *size_class);

@@ -10,10 +10,11 @@
  * Each class has an array of blocks; top is the place of the newest one, in
  * words from the start of the cache. Below the oldest is NULL, behind the last
  * slot END: so malloc and free each make one test, on the word that they load
- * anyway. An array holds two magazines at most. When it is empty, one is
- * taken from the arena; when it is full, the older one is given there. Arrays
- * begin small and double while misses repeat. The struct is kept small, so that
- * the arrays of a thread that allocates little lie in its last page.
+ * anyway. When an array is empty, half of what it may hold is taken from the
+ * arena; when it is full, the older half is given there. But large classes lend
+ * blocks to each other first. Arrays begin small and double while misses
+ * repeat. The struct is kept small, so that the arrays of a thread that
+ * allocates little lie in its last page.
  *
  * A thread that has not allocated, or is about to end, uses `tcache_none`:
  * every array of it is empty and full at once, so nothing is asked on the

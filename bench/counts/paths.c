@@ -30,6 +30,7 @@ enum {
     GROWING_ROUNDS = 4,
     WORKING_SET = 1000,
     RANDOM_ROUNDS = 2000,
+    RANDOM_ROUNDS_QUICK = 500, /* of which a dozen are slow */
     RANDOM_WARMING = 20000,
     MASS = 10000,
     MASS_COUNTED = 2048, /* in the middle of those */
@@ -190,7 +191,8 @@ static void count_random(enum path take, enum path give)
         blocks[i] = allocate(NOT_COUNTED, dice_between(&dice, 8, 8000));
     }
     replace_random(blocks, &dice, NOT_COUNTED, NOT_COUNTED, RANDOM_WARMING);
-    replace_random(blocks, &dice, take, give, share_of(RANDOM_ROUNDS));
+    replace_random(blocks, &dice, take, give,
+                   share == 1 ? RANDOM_ROUNDS : RANDOM_ROUNDS_QUICK);
     for (size_t i = 0; i < WORKING_SET; i++) {
         free(blocks[i]);
     }

@@ -313,8 +313,8 @@ static void cache_much(void *unused)
 {
     (void)unused;
     for (size_t size = 2000; size < 200000; size += size / 8) {
-        allocate_all(3 * CLASS_SLOTS_MAX, size);
-        free_all(3 * CLASS_SLOTS_MAX);
+        allocate_all(3 * LARGE_SLOTS_MAX, size);
+        free_all(3 * LARGE_SLOTS_MAX);
     }
 }
 
@@ -354,6 +354,75 @@ static void classes_share_the_room(void *unused)
         must_be_sound();
     }
     nothing_must_be_left();
+}
+
+/* Large classes have all that a cache may hold, and only frees would take slots
+ * away from them: a small class that comes later has its own even so. */
+static void who_only_allocates_gets_slots(void *unused)
+{
+    (void)unused;
+    cache_much(NULL);
+    const struct tcache *cache = tcache_self();
+    MUST(cache->capacity_bytes > cache->capacity_limit / 4 * 3);
+    for (size_t size = RUN_OBJECT_MAX; size >= 64; size -= 32) {
+        allocate_all(400, size);
+        unsigned size_class = block_class(blocks[399]);
+        MUST(cache->capacity[size_class] == class_slots(size_class));
+        MUST(cache->capacity_bytes <= cache->capacity_limit);
+    }
+    must_be_sound();
+}
+
+static void empty_class(unsigned size_class)
+{
+    while (in_class(size_class) > 0) {
+        MUST(alloc_malloc(class_size(size_class) - sizeof(size_t)) != NULL);
+    }
+}
+
+/* This large class has all of its slots, and may have blocks in them. */
+static void have_slots(unsigned size_class)
+{
+    allocate_all(4 * LARGE_SLOTS_MAX, class_size(size_class) - sizeof(size_t));
+    free_all(2 * LARGE_SLOTS_MAX);
+    MUST(tcache_self()->capacity[size_class] == LARGE_SLOTS_MAX);
+}
+
+/* A large class without a block gets half of those of the one above, and one
+ * without a slot gives half of what the one below has slots for. */
+static void large_classes_lend_to_each_other(void *unused)
+{
+    unsigned below = class_serving(3000), above = below + 1;
+    size_t request = class_size(below) - sizeof(size_t);
+    size_t larger = class_size(above) - sizeof(size_t);
+    (void)unused;
+    have_slots(below);
+    have_slots(above);
+    empty_class(below);
+    allocate_all(LARGE_SLOTS_MAX + 1, larger);
+    empty_class(above);
+    free_all(LARGE_SLOTS_MAX);
+    MUST(in_class(above) == LARGE_SLOTS_MAX && in_class(below) == 0);
+    MUST(alloc_malloc(request) == blocks[LARGE_SLOTS_MAX - 1]);
+    size_t lent = (LARGE_SLOTS_MAX - 1) / 2;
+    MUST(in_class(below) == lent);
+    MUST(in_class(above) == LARGE_SLOTS_MAX - 1 - lent);
+    for (size_t i = lent; i-- > 0;) {
+        MUST(alloc_malloc(request) == blocks[i]);
+        MUST(alloc_usable_size(blocks[i]) == larger);
+        must_be_sound();
+    }
+    MUST(in_class(below) == 0);
+    alloc_free(blocks[LARGE_SLOTS_MAX - 1]);
+    for (size_t i = 0; i < lent; i++) {
+        alloc_free(blocks[i]);
+    }
+    MUST(in_class(above) == LARGE_SLOTS_MAX && in_class(below) == 0);
+    alloc_free(blocks[LARGE_SLOTS_MAX]);
+    lent = LARGE_SLOTS_MAX / 2;
+    MUST(in_class(below) == lent);
+    MUST(in_class(above) == LARGE_SLOTS_MAX + 1 - lent);
+    must_be_sound();
 }
 
 /* A block that was cut may be larger than its class. */
@@ -629,10 +698,10 @@ static void an_outbox_keeps_its_other_blocks(void *unused)
 static void allocate_as_large_as_slots(void *mems)
 {
     void **large = mems;
-    for (int i = 0; i < CLASS_SLOTS_MAX; i++) {
+    for (int i = 0; i < LARGE_SLOTS_MAX; i++) {
         large[i] = alloc_malloc(LARGE);
     }
-    MUST(slots_of(LARGE) == CLASS_SLOTS_MAX);
+    MUST(slots_of(LARGE) == LARGE_SLOTS_MAX);
     while (at_hand(class_size(tcache_class_of(LARGE))) > 0) {
         MUST(alloc_malloc(LARGE) != NULL);
     }
@@ -644,9 +713,9 @@ static void find_in_the_cache(void *mems)
     size_t size = class_size(tcache_class_of(LARGE));
     MUST(at_hand(size) == 0);
     void *mem = alloc_malloc(LARGE);
-    MUST(at_hand(size) == CLASS_SLOTS_MAX - 1);
+    MUST(at_hand(size) == LARGE_SLOTS_MAX - 1);
     bool is_one = false;
-    for (int i = 0; i <= CLASS_SLOTS_MAX; i++) {
+    for (int i = 0; i <= LARGE_SLOTS_MAX; i++) {
         is_one |= mem == large[i];
     }
     MUST(is_one);
@@ -657,12 +726,12 @@ static void find_in_the_cache(void *mems)
 static void large_blocks_come_home_to_the_cache(void *unused)
 {
     struct actor helper;
-    void *large[CLASS_SLOTS_MAX + 1];
+    void *large[LARGE_SLOTS_MAX + 1];
     (void)unused;
     start_remotely(&helper);
-    actor_do(&helper, allocate_large, &large[CLASS_SLOTS_MAX]);
+    actor_do(&helper, allocate_large, &large[LARGE_SLOTS_MAX]);
     actor_do(&helper, allocate_as_large_as_slots, large);
-    for (int i = 0; i <= CLASS_SLOTS_MAX; i++) {
+    for (int i = 0; i <= LARGE_SLOTS_MAX; i++) {
         MUST(owner_of(large[i]) == 2);
         alloc_free(large[i]);
     }
@@ -1033,6 +1102,8 @@ int main(void)
         unit_test_in_child(a_cache_and_its_depot_are_bounded),
         unit_test_in_child(who_only_frees_keeps_little),
         unit_test_in_child(classes_share_the_room),
+        unit_test_in_child(who_only_allocates_gets_slots),
+        unit_test_in_child(large_classes_lend_to_each_other),
         unit_test_in_child(cut_blocks_join_a_class_they_serve),
         unit_test_in_child(options_say_what_is_cached),
         unit_test_in_child(without_a_cache_all_goes_on),
