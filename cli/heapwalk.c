@@ -118,7 +118,8 @@ static uint64_t word_at(struct walker *walker, uint64_t at)
 
 /* The chunk at an address by its size word; false when that is not sound. What
  * reaches to the heap's end is top or a fence; a fence that is as large as a
- * block is marked as cached, so that nobody frees it. */
+ * block is marked as cached, so that nobody frees it. A top that reaches beyond
+ * is that of a heap that has just become smaller. */
 static bool chunk_at(struct walker *walker, uint64_t at, struct block *block)
 {
     const struct layout *layout = walker->layout;
@@ -128,18 +129,20 @@ static bool chunk_at(struct walker *walker, uint64_t at, struct block *block)
     uint64_t room = end_of(walker) - at;
     uint32_t foreign =
         low & (uint32_t)(layout->chunk_is_mmapped | layout->chunk_non_main);
+    bool is_free = (low & layout->chunk_is_free) != 0;
     uint32_t difference;
 
-    if (size == 0 || size > room ||
+    if (size == 0 || (size > room && !is_free) ||
         (size < layout->chunk_min && size != room) ||
         foreign != walker->heap->arena_flags)
         return false;
+    size = least(size, room);
     difference = (uint32_t)(word >> 32) ^ layout_seal(layout, at, low);
     block->address = at;
     block->mem = at + layout->chunk_header;
     block->size = size;
     block->run_class = 0;
-    if (low & layout->chunk_is_free) {
+    if (is_free) {
         block->state = size == room ? block_top : block_free;
         return difference == layout->key_freed;
     }
@@ -337,6 +340,15 @@ static bool has_changed(struct walker *walker, struct block *chunk)
     return chunk_at(walker, chunk->address, chunk) && chunk->size != size;
 }
 
+/* Whether top is to begin here, or to reach up to the end from here on: nobody
+ * has written anything to this page, which the heap has just got. */
+static bool is_new_top(const struct walker *walker, uint64_t at,
+                       const struct block *before)
+{
+    return !page_is_there(walker, at) &&
+           (before == NULL || before->state == block_free);
+}
+
 /* A chunk is shown when the one behind it has been found. */
 static void walk_chunks(struct walker *walker)
 {
@@ -359,6 +371,13 @@ static void walk_chunks(struct walker *walker)
             if (has_chunk && has_changed(walker, &chunk))
                 at = chunk.address + chunk.size;
             forget_window(walker);
+        } else if (is_new_top(walker, at, has_chunk ? &chunk : NULL)) {
+            uint64_t start = has_chunk ? chunk.address : at;
+
+            chunk = (struct block){start, end - start, block_top,
+                                   start + walker->layout->chunk_header, 0};
+            has_chunk = true;
+            at = end;
         } else {
             uint64_t sound;
 

@@ -7,7 +7,10 @@
  * carry its seal, which no other bytes have but by a chance of 1 in 2^32. The
  * program runs meanwhile and moves the bounds of its chunks: where a word is
  * not sound, the chunk before is read again; where that does not help, the heap
- * is torn there, and the walk goes on at the next sound word.
+ * is torn there, and the walk goes on at the next sound word. A process that
+ * was stopped, wherever that was, has no such place, if all is sound: a chunk
+ * never leads to a header that is not written yet. Only top is at odds with its
+ * heap while that becomes larger or smaller, and is told by that.
  *
  * A chunk that is a span of runs (src/run.h) is shown object by object: what
  * its runs have is free, what carries the mark of a freed object is cached, and

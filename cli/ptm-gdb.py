@@ -104,15 +104,18 @@ class Heap:
         """(chunk, size, state, mem) from the start to the end, or to the first
         size word that is not sound."""
         at = self.address + self.layout["HEAP_FIRST_CHUNK"]
+        state = "free"
         while at < self.end:
-            size, state = self.chunk(at)
+            size, state = self.chunk(at, state)
             if state == "damaged":
                 yield at, self.end - at, state, at
                 return
             yield from self.parts(at, size, state)
             at += size
 
-    def chunk(self, at):
+    def chunk(self, at, before):
+        """Its size and state. A process may stop when a heap has just become
+        larger or smaller, and its top has not."""
         layout = self.layout
         whole = self.word(at + layout["chunk.word"])
         low = whole & 0xffffffff
@@ -120,11 +123,15 @@ class Heap:
         difference = whole >> 32 ^ layout.seal(at, low)
         room = self.end - at
         foreign = low & (layout["CHUNK_IS_MMAPPED"] | layout["CHUNK_NON_MAIN"])
-        if (size == 0 or size > room or foreign != self.flags or
+        is_free = low & layout["CHUNK_IS_FREE"]
+        if (whole == 0 and before == "free" and
+                not any(self.bytes[at - self.address:])):
+            return room, "top"
+        if (size == 0 or size > room and not is_free or foreign != self.flags or
                 size < layout["CHUNK_MIN"] and size != room):
             return 0, "damaged"
-        if low & layout["CHUNK_IS_FREE"]:
-            state = "top" if size == room else "free"
+        if is_free:
+            size, state = min(size, room), "top" if size >= room else "free"
             return size, state if difference == layout.key_freed else "damaged"
         if difference not in (0, layout.key_cached):
             return size, "damaged"

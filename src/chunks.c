@@ -223,7 +223,9 @@ bool arena_release_heap(struct arena *arena, struct chunk *chunk)
 /* ---- taking ---------------------------------------------------------- */
 
 /* Cuts `chunk`, in no bin, down to `size`, and gives the remainder, if it can
- * be a chunk, to the bins. The chunk behind is in use. */
+ * be a chunk, to the bins. The chunk behind is in use. The header of the rest
+ * is there before the chunk leads to it, here and wherever chunks are cut: who
+ * looks at a process that was stopped in between finds the heap whole. */
 static void split_off_free(struct arena *arena, struct chunk *chunk,
                            size_t size)
 {
@@ -232,10 +234,10 @@ static void split_off_free(struct arena *arena, struct chunk *chunk,
         chunk_set_prev_inuse(chunk_next(chunk));
         return;
     }
-    chunk_resize(chunk, size);
-    struct chunk *rest = chunk_next(chunk);
+    struct chunk *rest = chunk_at(chunk, size);
     chunk_set_head(rest, remainder,
                    arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
+    chunk_resize(chunk, size);
     put_in_bin(arena, rest);
 }
 
@@ -318,18 +320,19 @@ struct chunk *chunks_take_from_top(struct arena *arena, size_t size)
                                                     : NULL;
 }
 
+/* From the last one on, which also gets what is too little for a chunk: so all
+ * that lies before is one chunk in use until it is cut itself. */
 size_t chunk_cut_up(struct arena *arena, struct chunk *chunk, size_t size,
                     void **mems)
 {
-    size_t count = 0;
-    size_t left = chunk_size(chunk);
-    while (left > 0) {
-        size_t part = left < 2 * size ? left : size;
-        chunk_set_head(chunk, part, arena->flags | CHUNK_PREV_INUSE);
-        chunk_flip_cached(chunk);
-        mems[count++] = chunk2mem(chunk);
-        chunk = chunk_at(chunk, part);
-        left -= part;
+    size_t end = chunk_size(chunk);
+    size_t count = max_size(end / size, 1);
+    for (size_t i = count; i-- > 0;) {
+        struct chunk *part = chunk_at(chunk, i * size);
+        chunk_set_head(part, end - i * size, arena->flags | CHUNK_PREV_INUSE);
+        chunk_flip_cached(part);
+        mems[i] = chunk2mem(part);
+        end = i * size;
     }
     return count;
 }
