@@ -13,13 +13,14 @@ char *zero_region;
 PTM_SPARSE static uint64_t zero_bits[WORDS];
 static uint32_t hint; /* the word that had a clear bit last */
 
-/* The first part of the closed region. */
+/* The first part of the closed region. Of several threads that find it one
+ * stores it: others may read it by then, and need no order for that. */
 static char *find_region(void)
 {
     char *region = closed_region();
-    if (region != NULL) {
-        __atomic_store_n(&zero_region, region, __ATOMIC_RELEASE);
-    }
+    char *none = NULL;
+    __atomic_compare_exchange_n(&zero_region, &none, region, false,
+                                __ATOMIC_RELEASE, __ATOMIC_RELAXED);
     return region;
 }
 
@@ -71,7 +72,7 @@ bool zero_is_live(const void *mem)
             1) != 0;
 }
 
-static int visit_word(size_t word,
+static int visit_word(char *region, size_t word,
                       int (*visit)(void *mem, size_t size, void *data),
                       void *data)
 {
@@ -79,16 +80,18 @@ static int visit_word(size_t word,
     int result = 0;
     for (; bits != 0 && result == 0; bits &= bits - 1) {
         size_t index = word * WORD_BITS + lowest_bit(bits);
-        result = visit(zero_region + index * MALLOC_ALIGNMENT, 0, data);
+        result = visit(region + index * MALLOC_ALIGNMENT, 0, data);
     }
     return result;
 }
 
 int zero_visit(int (*visit)(void *mem, size_t size, void *data), void *data)
 {
+    char *region = __atomic_load_n(&zero_region, __ATOMIC_ACQUIRE);
     int result = 0;
-    for (size_t word = 0; word < WORDS && result == 0; word++) {
-        result = visit_word(word, visit, data);
+    for (size_t word = 0; region != NULL && word < WORDS && result == 0;
+         word++) {
+        result = visit_word(region, word, visit, data);
     }
     return result;
 }

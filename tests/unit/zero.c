@@ -146,6 +146,44 @@ static void threads_never_share_an_address(void **state)
     assert_int_equal(failures, 0);
 }
 
+static pthread_barrier_t barrier;
+
+static void *take_one_of_the_first(void *unused)
+{
+    (void)unused;
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 100; i++) {
+        void *block = zero_allocate();
+        MUST(zero_contains(block) && zero_free(block));
+    }
+    return NULL;
+}
+
+static void find_the_region_together(void *unused)
+{
+    pthread_t threads[THREADS];
+    (void)unused;
+    MUST(zero_region == NULL);
+    MUST(pthread_barrier_init(&barrier, NULL, THREADS) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_create(&threads[i], NULL, take_one_of_the_first, NULL) ==
+             0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        MUST(pthread_join(threads[i], NULL) == 0);
+    }
+}
+
+/* The thread sanitizer has something to say if one stores what another reads.
+ */
+static void several_may_want_the_first_one(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        child_must_succeed(find_the_region_together, NULL);
+    }
+}
+
 /* In a child whose parent has no region yet. */
 static void be_refused(void *plan)
 {
@@ -173,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_that_says_no_leaves_none),
+        cmocka_unit_test(several_may_want_the_first_one),
         cmocka_unit_test(no_two_are_at_one_address),
         cmocka_unit_test(when_all_are_taken_there_is_none),
         cmocka_unit_test(what_is_freed_is_found_again),
