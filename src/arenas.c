@@ -124,10 +124,29 @@ bool arenas_has(const struct arena *held, const void *mem)
     return held != NULL && heap_contains(heap_for_ptr(mem), mem2chunk(mem));
 }
 
+/* Who else has the lock of an arena with one thread is done soon: it sorts what
+ * it has sent there, or gives memory back. To move would leave idle all that is
+ * free there. But in a signal handler it may be this thread itself that has
+ * the lock, or is about to note that it has. */
+static bool wait_if_alone(struct arena *arena)
+{
+    if (thread_count(arena) > 1 || lock_is_mine(&arena->lock)) {
+        return false;
+    }
+    for (int i = 0; i < ALONE_PATIENCE && !arena->is_abandoned; i++) {
+        os_yield();
+        if (lock_try_patiently(&arena->lock)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct arena *arena_get(void)
 {
     struct arena *arena = thread.arena;
-    if (likely(arena != NULL) && likely(lock_try_patiently(&arena->lock))) {
+    if (likely(arena != NULL) &&
+        (likely(lock_try_patiently(&arena->lock)) || wait_if_alone(arena))) {
         return arena;
     }
     return NULL;

@@ -7,9 +7,10 @@
  * are. Another is made when a thread finds its own arena and all the others
  * locked at the same moment; never more than ARENAS_PER_CPU for each CPU, nor
  * than M_ARENA_MAX says. A thread remembers the arena that served it last. One
- * that meets contention moves to another arena; one that exits leaves its
- * arena, which, when it was the last one there, goes on a free list from which
- * the next new thread takes the newest.
+ * that meets contention from other threads of its arena moves to another, but
+ * one that is alone there lets who has the lock finish; one that exits leaves
+ * its arena, which, when it was the last one there, goes on a free list from
+ * which the next new thread takes the newest.
  *
  * Private arenas are made for the program. They are in the table, so that
  * blocks find their way back and every walk meets them, but serve no thread by
@@ -50,8 +51,8 @@ static inline struct arena *arena_for_chunk(const struct chunk *chunk)
                                        : &main_arena;
 }
 
-/* The arena that this thread remembers, locked without waiting; NULL when it
- * has none or when that is contended. */
+/* The arena that this thread remembers, locked without waiting for long; NULL
+ * when it has none or when that is contended. */
 struct arena *arena_get(void);
 
 /* The arenas that one request has found exhausted: a bit for each number. */

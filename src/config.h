@@ -67,6 +67,11 @@ enum {
      * that starts a worker for each CPU has had one, and waits. */
     ARENAS_EXTRA = 1,
 
+    /* How often a thread that is alone in its arena lets others run, until it
+     * moves away from whoever has the lock: some milliseconds, where a step of
+     * a sweep, or of sorting what has come home, takes 60 us at most. */
+    ALONE_PATIENCE = 1000,
+
     /* Tries before a lock counts as contended. A critical section is about
      * 200 instructions; a pause is about 40 cycles on current x86. */
     LOCK_SPINS = 64,

@@ -33,6 +33,11 @@ unsigned __wrap_os_cpu_limit(void)
     return cpus > 0 ? cpus : __real_os_cpu_limit();
 }
 
+/* How often this thread has let others run, and after how many times ... */
+static unsigned yields, release_after;
+
+void __wrap_os_yield(void);
+
 /* A thread and the arena it was given last. */
 struct player {
     struct actor actor;
@@ -261,6 +266,50 @@ static void a_thread_moves_away_from_contention(void *unused)
     leave(&players[0]);
     MUST(arena_get() == arena);
     arena_release(arena);
+}
+
+/* ... player 0 releases the lock of the main arena, which it is not attached
+ * to. */
+void __wrap_os_yield(void)
+{
+    if (++yields == release_after) {
+        leave(&players[0]);
+    }
+}
+
+static void let_another_lock_the_main_arena(void)
+{
+    arena_release(arena_get2(NULL));
+    start(&players[0]);
+    players[0].arena = &main_arena;
+    actor_do(&players[0].actor, acquire_its_arena, &players[0]);
+    MUST(main_arena.attached == 1);
+}
+
+static void who_is_alone_waits(void *unused)
+{
+    (void)unused;
+    let_another_lock_the_main_arena();
+    release_after = 3;
+    MUST(arena_get() == &main_arena && yields == 3);
+    MUST(main_arena.attached == 1 && arenas_count() == 1);
+    arena_release(&main_arena);
+}
+
+static void but_not_for_ever(void *unused)
+{
+    (void)unused;
+    let_another_lock_the_main_arena();
+    MUST(arena_get() == NULL && yields == ALONE_PATIENCE);
+    MUST(arena_get2(NULL)->number == 2);
+}
+
+static void nor_for_itself(void *unused)
+{
+    (void)unused;
+    arena_release(arena_get2(NULL));
+    MUST(arena_acquire(&main_arena));
+    MUST(arena_get() == NULL && yields == 0);
 }
 
 /* ---- bounds ------------------------------------------------------------- */
@@ -693,6 +742,9 @@ int main(void)
         unit_test_in_child(who_leaves_gets_no_new_arena),
         unit_test_in_child(contention_makes_an_arena),
         unit_test_in_child(a_thread_moves_away_from_contention),
+        unit_test_in_child(who_is_alone_waits),
+        unit_test_in_child(but_not_for_ever),
+        unit_test_in_child(nor_for_itself),
         cmocka_unit_test(the_option_bounds_the_arenas),
         unit_test_in_child(the_table_bounds_the_arenas),
         unit_test_in_child(the_cpus_bound_the_arenas),
