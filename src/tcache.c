@@ -324,8 +324,8 @@ bool tcache_free_remote_slowly(void *mem)
     if ((page_byte & ~(size_t)RUN_WATCHED) != 0) {
         return send_object(box, owner, page_byte, mem);
     }
-    if ((void *)heap_for_ptr(mem) == mem) {
-        return false; /* what is before it may be nobody's */
+    if (heap_page_of(mem) == 0) {
+        return false; /* the header's, and what is before it may be nobody's */
     }
     struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
