@@ -14,8 +14,9 @@
 
 enum {
     PATH_LENGTH = 512,
-    FILE_LENGTH = 4096,
-    NUMBER_LENGTH = 128,
+    CGROUP_LINE = PATH_LENGTH + 64, /* numbers and controllers before a path */
+    NUMBER_LENGTH = 64,
+    PIECE_LENGTH = 256,
 };
 
 static const char CGROUP[] = "/proc/self/cgroup";
@@ -23,22 +24,68 @@ static const char CGROUP[] = "/proc/self/cgroup";
 /* ---- files ----------------------------------------------------------------
  */
 
-/* Reads a small file whole, or what fits of it, as a string; false when it
- * cannot be read. */
-static bool read_file(const char *path, char *text, size_t capacity)
+/* A file that is read in pieces: whoever has called malloc may have a small
+ * stack. */
+struct lines {
+    int file;
+    size_t at;
+    size_t length;
+    char bytes[PIECE_LENGTH];
+};
+
+static bool lines_open(struct lines *lines, const char *path)
 {
-    int file = os_open_file(path);
-    if (file < 0) {
+    lines->file = os_open_file(path);
+    lines->at = lines->length = 0;
+    return lines->file >= 0;
+}
+
+static void lines_close(struct lines *lines)
+{
+    os_close_file(lines->file);
+}
+
+/* The next byte, or '\0' at the end. */
+static char next_char(struct lines *lines)
+{
+    if (lines->at == lines->length) {
+        lines->at = 0;
+        lines->length =
+            os_read_file(lines->file, lines->bytes, sizeof lines->bytes);
+    }
+    return lines->at < lines->length ? lines->bytes[lines->at++] : '\0';
+}
+
+/* The next line, as a string; one that does not fit is passed over. False when
+ * there is none. */
+static bool lines_next(struct lines *lines, char *line, size_t capacity)
+{
+    char c;
+    do {
+        size_t length = 0;
+        for (c = next_char(lines); c != '\0' && c != '\n';
+             c = next_char(lines)) {
+            line[length < capacity ? length : capacity - 1] = c;
+            length++;
+        }
+        if (length < capacity && (length > 0 || c == '\n')) {
+            line[length] = '\0';
+            return true;
+        }
+    } while (c == '\n');
+    return false;
+}
+
+/* The first line; false when it cannot be read. */
+static bool first_line(const char *path, char *line, size_t capacity)
+{
+    struct lines lines;
+    if (!lines_open(&lines, path)) {
         return false;
     }
-    size_t length = 0, got = 1;
-    while (got > 0 && length + 1 < capacity) {
-        got = os_read_file(file, text + length, capacity - 1 - length);
-        length += got;
-    }
-    os_close_file(file);
-    text[length] = '\0';
-    return length > 0;
+    bool is_there = lines_next(&lines, line, capacity);
+    lines_close(&lines);
+    return is_there;
 }
 
 /* The decimal number that *text begins with, moving past it and the blanks
@@ -57,7 +104,7 @@ static bool read_number(const char **text, uint64_t *number)
             *number = UINT64_MAX;
         }
     }
-    while (*at == ' ' || *at == '\n') {
+    while (*at == ' ') {
         at++;
     }
     *text = at;
@@ -86,37 +133,44 @@ static bool join_path(char *path, struct folder folder, const char *name)
     return true;
 }
 
-static bool read_in_folder(struct folder folder, const char *name, char *text,
-                           size_t capacity)
+static bool open_in_folder(struct lines *lines, struct folder folder,
+                           const char *name)
 {
     char path[PATH_LENGTH];
-    return join_path(path, folder, name) && read_file(path, text, capacity);
+    return join_path(path, folder, name) && lines_open(lines, path);
 }
 
-/* The number that a file of the folder begins with. */
+/* The numbers that a file of the folder begins with, up to two. */
+static bool numbers_in_folder(struct folder folder, const char *name,
+                              uint64_t *first, uint64_t *second)
+{
+    struct lines lines;
+    char text[NUMBER_LENGTH];
+    const char *at = text;
+    if (!open_in_folder(&lines, folder, name)) {
+        return false;
+    }
+    bool is_there = lines_next(&lines, text, sizeof text) &&
+                    read_number(&at, first) &&
+                    (second == NULL || read_number(&at, second));
+    lines_close(&lines);
+    return is_there;
+}
+
 static bool number_in_folder(struct folder folder, const char *name,
                              uint64_t *number)
 {
-    char text[NUMBER_LENGTH];
-    const char *at = text;
-    return read_in_folder(folder, name, text, sizeof text) &&
-           read_number(&at, number);
+    return numbers_in_folder(folder, name, number, NULL);
 }
 
-/* The number behind a key that begins a line; 0 when it is not there. */
-static uint64_t number_of_key(const char *text, const char *key)
+/* The number of a line that is that key and a number; else 0. */
+static uint64_t number_of_key(const char *line, const char *key)
 {
     size_t length = strlen(key);
     uint64_t number = 0;
-    for (const char *line = text; line != NULL;) {
-        if (strncmp(line, key, length) == 0 && line[length] == ' ') {
-            const char *at = line + length + 1;
-            return read_number(&at, &number) ? number : 0;
-        }
-        line = strchr(line, '\n');
-        line = line != NULL ? line + 1 : NULL;
-    }
-    return 0;
+    const char *at = line + length + 1;
+    bool is_it = strncmp(line, key, length) == 0 && line[length] == ' ';
+    return is_it && read_number(&at, &number) ? number : 0;
 }
 
 /* ---- hierarchies ----------------------------------------------------------
@@ -159,71 +213,43 @@ static bool lists_controller(const char *list, const char *end,
     return false;
 }
 
-static bool copy_path(char *path, const char *from, const char *end)
-{
-    size_t length = (size_t)(end - from);
-    if (length >= PATH_LENGTH) {
-        return false;
-    }
-    memcpy(path, from, length);
-    path[length] = '\0';
-    return true;
-}
-
-static void ask_unified(const struct question *question, const char *from,
-                        const char *end)
-{
-    char path[PATH_LENGTH];
-    if (copy_path(path, from, end)) {
-        ask_upwards(question, "/sys/fs/cgroup", path, true);
-    }
-}
-
-static void ask_controller(const struct question *question, const char *from,
-                           const char *end)
+static void ask_controller(const struct question *question, char *path)
 {
     static const char mounts[] = "/sys/fs/cgroup/";
     char root[sizeof mounts + 16];
-    char path[PATH_LENGTH];
-    size_t length = strlen(question->controller);
     memcpy(root, mounts, sizeof mounts);
-    memcpy(root + sizeof mounts - 1, question->controller, length + 1);
-    if (copy_path(path, from, end)) {
-        ask_upwards(question, root, path, false);
-    }
+    memcpy(root + sizeof mounts - 1, question->controller,
+           strlen(question->controller) + 1);
+    ask_upwards(question, root, path, false);
 }
 
 /* One line of /proc/self/cgroup is "ID:controllers:path"; the controllers of
  * the one v2 line are empty. */
-static void ask_line(const struct question *question, const char *line,
-                     const char *end)
+static void ask_line(const struct question *question, char *line)
 {
-    const char *list = memchr(line, ':', (size_t)(end - line));
-    if (list == NULL) {
-        return;
-    }
-    list++;
-    const char *list_end = memchr(list, ':', (size_t)(end - list));
+    char *list = strchr(line, ':');
+    char *list_end = list != NULL ? strchr(list + 1, ':') : NULL;
     if (list_end == NULL) {
         return;
     }
-    if (list == list_end) {
-        ask_unified(question, list_end + 1, end);
-    } else if (lists_controller(list, list_end, question->controller)) {
-        ask_controller(question, list_end + 1, end);
+    if (list + 1 == list_end) {
+        ask_upwards(question, "/sys/fs/cgroup", list_end + 1, true);
+    } else if (lists_controller(list + 1, list_end, question->controller)) {
+        ask_controller(question, list_end + 1);
     }
 }
 
 static void ask_all(const struct question *question)
 {
-    char text[FILE_LENGTH];
-    if (!read_file(CGROUP, text, sizeof text)) {
+    struct lines lines;
+    char line[CGROUP_LINE];
+    if (!lines_open(&lines, CGROUP)) {
         return;
     }
-    const char *line = text;
-    for (const char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        ask_line(question, line, end);
+    while (lines_next(&lines, line, sizeof line)) {
+        ask_line(question, line);
     }
+    lines_close(&lines);
 }
 
 /* ---- CPUs -----------------------------------------------------------------
@@ -232,11 +258,8 @@ static void ask_all(const struct question *question)
 static bool read_quota(struct folder folder, bool is_v2, uint64_t *quota,
                        uint64_t *period)
 {
-    char text[NUMBER_LENGTH];
-    const char *at = text;
     if (is_v2) {
-        return read_in_folder(folder, "cpu.max", text, sizeof text) &&
-               read_number(&at, quota) && read_number(&at, period);
+        return numbers_in_folder(folder, "cpu.max", quota, period);
     }
     return number_in_folder(folder, "cpu.cfs_quota_us", quota) &&
            number_in_folder(folder, "cpu.cfs_period_us", period);
@@ -269,14 +292,22 @@ unsigned os_cpu_limit(void)
 /* What is cached of files goes before anybody is stopped. */
 static uint64_t cached_files(struct folder folder, bool is_v2)
 {
-    char text[FILE_LENGTH];
-    if (!read_in_folder(folder, "memory.stat", text, sizeof text)) {
+    static const char keys[2][2][24] = {
+        {"total_inactive_file", "total_active_file"},
+        {"inactive_file", "active_file"},
+    };
+    struct lines lines;
+    char line[NUMBER_LENGTH];
+    uint64_t bytes = 0;
+    if (!open_in_folder(&lines, folder, "memory.stat")) {
         return 0;
     }
-    return is_v2 ? number_of_key(text, "inactive_file") +
-                       number_of_key(text, "active_file")
-                 : number_of_key(text, "total_inactive_file") +
-                       number_of_key(text, "total_active_file");
+    while (lines_next(&lines, line, sizeof line)) {
+        bytes += number_of_key(line, keys[is_v2][0]) +
+                 number_of_key(line, keys[is_v2][1]);
+    }
+    lines_close(&lines);
+    return bytes;
 }
 
 /* The lower of the two limits. v1 says "none" by a number that no machine has.
@@ -326,7 +357,7 @@ size_t os_own_memory(void)
     char text[NUMBER_LENGTH];
     const char *at = text;
     uint64_t size, resident, shared;
-    if (!read_file("/proc/self/statm", text, sizeof text) ||
+    if (!first_line("/proc/self/statm", text, sizeof text) ||
         !read_number(&at, &size) || !read_number(&at, &resident) ||
         !read_number(&at, &shared) || shared > resident) {
         return 0;

@@ -13,6 +13,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -728,6 +729,64 @@ static void paths_of_cgroups_may_be_long(void **state)
     }
 }
 
+static void *ask_for_nothing(void *unused)
+{
+    return unused;
+}
+
+static void *ask_for_limits(void *unused)
+{
+    os_cgroup_memory();
+    os_cpu_limit();
+    os_own_memory();
+    return unused;
+}
+
+/* How much of its stack a thread writes to that does this. */
+static size_t stack_needed_by(void *(*body)(void *unused))
+{
+    enum { STACK = 256 << 10 };
+    size_t untouched = 0;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    char *stack = os_map(STACK);
+    assert_non_null(stack);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, body, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    while (untouched < STACK && stack[untouched] == 0) {
+        untouched++;
+    }
+    assert_true(os_unmap(stack, STACK));
+    return STACK - untouched;
+}
+
+/* Any thread may be the one that has to ask, in whatever call of malloc: also
+ * one with the least stack that there is, or a coroutine. The first time, what
+ * is called is looked up by the loader. */
+static void limits_are_asked_for_with_little_stack(void **state)
+{
+    enum { LITTLE = 4096 };
+    static const struct fake_file files[] = {
+        CGROUP_B,
+        IN_B("max", "1000\n"),
+        IN_B("current", "500\n"),
+        IN_B("stat", "anon 200\ninactive_file 100\nactive_file 150\n"),
+        {"/sys/fs/cgroup/a/b/cpu.max", "200000 100000\n"},
+        {0},
+    };
+    (void)state;
+    if (UNIT_UNDER_TSAN) {
+        skip();
+    }
+    fake.files = files;
+    stack_needed_by(ask_for_limits);
+    size_t needed = stack_needed_by(ask_for_limits);
+    fake.files = NULL;
+    assert_in_range(needed - stack_needed_by(ask_for_nothing), 1, LITTLE);
+}
+
 static void own_memory_is_that_of_no_file(void **state)
 {
     const struct {
@@ -946,6 +1005,7 @@ int main(void)
         cmocka_unit_test(many_cpus_are_counted),
         cmocka_unit_test(memory_is_limited_by_the_cgroup),
         cmocka_unit_test(paths_of_cgroups_may_be_long),
+        cmocka_unit_test(limits_are_asked_for_with_little_stack),
         cmocka_unit_test(own_memory_is_that_of_no_file),
         cmocka_unit_test(a_path_without_end_is_passed_over),
         cmocka_unit_test(address_space_is_limited_by_rlimit_as),
