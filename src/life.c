@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "life.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "arenas.h"
@@ -29,12 +30,18 @@ static struct {
     .lock = LOCK_INITIAL(LOCK_RANK_START),
 };
 
-static void end_thread(void *unused)
+/* The thread has nothing any more that would be lost with it. */
+static void leave_nothing_behind(void)
 {
-    (void)unused;
     tcache_destroy();
     harden_end_thread();
     arenas_detach_thread();
+}
+
+static void end_thread(void *unused)
+{
+    (void)unused;
+    leave_nothing_behind();
     if (os_thread() == os_process()) {
         helper_stop_for_ever();
     }
@@ -108,6 +115,18 @@ void life_before_thread(void)
     }
 }
 
+/* For a key above the first 32 libc allocates here, which comes back to us as
+ * an allocation of a thread that is known; and who frees a block has an errno
+ * to lose. False: there is no key, or no memory. */
+static bool may_notice_end(void)
+{
+    int saved = errno;
+    bool done = process.has_thread_key &&
+                pthread_setspecific(process.thread_key, &process) == 0;
+    errno = saved;
+    return done;
+}
+
 void life_start_thread(void)
 {
     unsigned threads = arenas_note_thread();
@@ -119,13 +138,9 @@ void life_start_thread(void)
     }
     register_fork_handler();
     tcache_create();
-    /* For a key above the first 32 libc allocates here, which comes back to
-     * us as an allocation of a thread that is known. */
-    if (process.has_thread_key &&
-        pthread_setspecific(process.thread_key, &process) != 0) {
-        /* Its end will not be noticed. */
-        tcache_destroy();
-        harden_end_thread();
+    /* The main thread's end is the process's, as a rule. */
+    if (!may_notice_end() && os_thread() != os_process()) {
+        leave_nothing_behind();
     }
 }
 
