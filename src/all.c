@@ -31,6 +31,7 @@
 #include "guard.c"
 #include "limit.c"
 #include "heap.c"
+#include "huge.c"
 #include "recent.c"
 #include "walled.c"
 #include "mapped.c"

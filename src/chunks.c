@@ -1,6 +1,7 @@
 #include "chunks.h"
 
 #include "fatal.h"
+#include "huge.h"
 #include "options.h"
 #include "os.h"
 #include "proof.h"
@@ -116,14 +117,23 @@ static void relink_heap(struct arena *arena, struct heap *heap)
     arena->heap_count++;
 }
 
-/* How much to ask the kernel for beyond what is needed: system calls become
- * rarer as the arena grows. */
-static size_t growth(const struct arena *arena, size_t need)
+/* A huge page needs all of its region to be committed. */
+static bool may_want_huge_pages(const struct arena *arena)
+{
+    return arena->max_system_bytes >= HUGE_AGAIN_FROM && huge_is_wanted();
+}
+
+/* How much to ask the kernel for, from this place of a heap on, beyond what is
+ * needed: system calls become rarer as the arena grows. */
+static size_t growth(const struct arena *arena, size_t place, size_t need)
 {
     size_t step =
         max_size(HEAP_GROW_MIN, arena->system_bytes / HEAP_GROW_SHARE);
-    return max_size(need, step) +
-           min_size(option_get(OPTION_TOP_PAD), HEAP_MAX_SIZE);
+    size_t bytes = max_size(need, step) +
+                   min_size(option_get(OPTION_TOP_PAD), HEAP_MAX_SIZE);
+    return may_want_huge_pages(arena)
+               ? round_up(place + bytes, HUGE_PAGE_SIZE) - place
+               : bytes;
 }
 
 /* How many bytes more the arena may have; whole pages. */
@@ -143,7 +153,7 @@ static bool grow_top(struct arena *arena, size_t size)
     size_t before = heap->committed;
     size_t most = allowance(arena);
     if (need > most ||
-        !heap_grow(heap, need, min_size(growth(arena, need), most))) {
+        !heap_grow(heap, need, min_size(growth(arena, before, need), most))) {
         return false;
     }
     size_t added = heap->committed - before;
@@ -176,7 +186,7 @@ static bool add_heap(struct arena *arena, size_t size)
         return false;
     }
     struct heap *heap = heap_create(arena, arena->number, size,
-                                    min_size(growth(arena, size), most));
+                                    min_size(growth(arena, 0, size), most));
     if (heap == NULL) {
         return false;
     }
@@ -241,6 +251,46 @@ static void split_off_free(struct arena *arena, struct chunk *chunk,
     put_in_bin(arena, rest);
 }
 
+void arena_note_freed(struct arena *arena, size_t bytes)
+{
+    size_t freed = arena->sweeps.freed + bytes;
+    __atomic_store_n(&arena->sweeps.freed, freed, __ATOMIC_RELAXED);
+}
+
+/* Of the last huge page only a part is used, which is little beside what the
+ * arena has, or beside what it has had. What has swung before is likely to end
+ * where it did, until it has outgrown that. */
+static bool is_large_enough(const struct arena *arena)
+{
+    size_t live = arena_live_bytes(arena);
+    size_t most = arena->sweeps.live_most;
+    if (live >= most + most / HUGE_OUTGROWN_SHARE) {
+        return live >= HUGE_FROM;
+    }
+    return live >= HUGE_AGAIN_FROM && live + 2 * HUGE_PAGE_SIZE <= most;
+}
+
+static PTM_NOINLINE void
+expect_huge_pages(struct arena *arena, const struct chunk *chunk, size_t size)
+{
+    struct heap *heap = heap_for_ptr(chunk);
+    size_t from = heap_place(heap, chunk);
+    if (heap_is_whole(heap) && is_large_enough(arena) && huge_is_wanted()) {
+        arena_note_freed(arena, huge_expect(heap, from, from + size,
+                                            from + chunk_size(chunk)));
+    }
+}
+
+/* The first `size` bytes of a free chunk, or of top, are being taken. */
+static void note_advance(struct arena *arena, const struct chunk *chunk,
+                         size_t size)
+{
+    size_t place = heap_place(heap_for_ptr(chunk), chunk);
+    if (unlikely(huge_is_reached(place, place + size))) {
+        expect_huge_pages(arena, chunk, size);
+    }
+}
+
 /* Takes the first `size` bytes of top, which has at least MIN_CHUNK_SIZE
  * more. */
 static struct chunk *carve_top(struct arena *arena, size_t size)
@@ -251,6 +301,7 @@ static struct chunk *carve_top(struct arena *arena, size_t size)
     struct chunk *top = chunk_at(chunk, size);
     ptm_assert(remainder >= MIN_CHUNK_SIZE);
     arena->zero_from = heap_touched_end(heap);
+    note_advance(arena, chunk, size);
     chunk_set_head(top, remainder,
                    arena->flags | CHUNK_IS_FREE | CHUNK_PREV_INUSE);
     chunk_resize(chunk, size);
@@ -291,6 +342,7 @@ struct chunk *chunks_take_many(struct arena *arena, size_t size, size_t most)
         if (most > 1) {
             size *= min_size(chunk_size(chunk) / size, most);
         }
+        note_advance(arena, chunk, size);
         split_off_free(arena, chunk, size);
         chunk_mark_inuse(chunk);
     }
@@ -358,12 +410,6 @@ static void note_freed(const struct chunk *chunk, size_t from, size_t to)
     struct heap *heap = heap_for_ptr(chunk);
     size_t place = heap_place(heap, chunk);
     pages_note_freed(&heap->pages, place + from, place + to);
-}
-
-void arena_note_freed(struct arena *arena, size_t bytes)
-{
-    size_t freed = arena->sweeps.freed + bytes;
-    __atomic_store_n(&arena->sweeps.freed, freed, __ATOMIC_RELAXED);
 }
 
 /* The free chunk before this one, which is in no bin any more; or this one. */
@@ -476,6 +522,7 @@ static struct chunk *cut_span(struct arena *arena, struct chunk *chunk,
 {
     size_t way = way_to_span(chunk);
     note_out_of_bin(chunk);
+    note_advance(arena, chunk, way + size);
     split_off_free(arena, chunk, way + size);
     if (way == 0) {
         chunk_mark_inuse(chunk);

@@ -271,6 +271,23 @@ enum {
 #define HEAP_GROW_MIN   ((size_t)128 << 10)
 #define HEAP_GROW_SHARE 8
 
+/* What one entry of the kernel's middle table of pages maps, where pages have
+ * 4 KiB. */
+#define HUGE_PAGE_SIZE ((size_t)2 << 20)
+
+/* An arena with so much live memory asks for huge pages: what the last of them
+ * has and nobody uses is 6 % at most. One that has had more before does so from
+ * the second of these on, for what it had then. */
+#define HUGE_FROM       ((size_t)32 << 20)
+#define HUGE_AGAIN_FROM ((size_t)8 << 20)
+
+/* What has swung has outgrown that when it is larger by this share. */
+#define HUGE_OUTGROWN_SHARE 8
+
+/* Of 512 pages so many may be there: to give them back and to have them made
+ * again costs less than to fault the others in. */
+#define HUGE_DIRTY_PAGES 256
+
 /* The least that is reserved when the full 64 MiB are refused. */
 #define HEAP_MIN_RESERVE ((size_t)256 << 10)
 

@@ -154,6 +154,8 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
     heap->runs = NULL;
     heap->spans = 0;
     heap->runs_used = 0;
+    heap->hoped = (struct span_of_pages){0, 0};
+    heap->is_plain = false;
     heap->page_class[0] = RUN_WATCHED;
     __atomic_store_n(&places.next_place, (uintptr_t)heap - HEAP_MAX_SIZE,
                      __ATOMIC_RELAXED);
@@ -212,6 +214,9 @@ size_t heap_shrink(struct heap *heap, const void *end)
         return 0;
     }
     __atomic_store_n(&heap->committed, keep, __ATOMIC_RELAXED);
+    /* What was advised of it is forgotten. */
+    heap->is_plain = false;
+    heap->hoped.to = min_size(heap->hoped.to, keep);
     if (heap->touched > keep) {
         pages_note_returned(
             &heap->pages,

@@ -52,7 +52,9 @@ struct heap {
     struct run *runs; /* one for each 16 KiB; NULL: no run yet */
     size_t spans;     /* of runs, in it now */
     size_t runs_used; /* bytes of the table that may not be zero */
-    size_t unused[5]; /* fills a line */
+    struct span_of_pages hoped; /* advised to be huge pages; see huge.h */
+    bool is_plain;              /* ... and all the rest advised against it */
+    size_t unused[2];           /* fills a line */
     /* The class of the run there, counted from 1, or 0, for chunks, and
      * RUN_WATCHED. Read without the lock. The first page, which the header
      * fills, is WATCHED: so whoever finds 0 may read the word before mem. */

@@ -34,7 +34,9 @@ static void allow(size_t bytes)
 bool limit_look(void)
 {
     struct os_memory left = memory_left();
-    __atomic_store_n(&memory_limit.was_asked, true, __ATOMIC_RELAXED);
+    if (!__atomic_exchange_n(&memory_limit.was_asked, true, __ATOMIC_RELAXED)) {
+        os_note_huge_pages();
+    }
     if (left.limit == SIZE_MAX) {
         allow(__atomic_load_n(&memory_limit.was_seen, __ATOMIC_RELAXED)
                   ? (size_t)LIMIT_LOOK

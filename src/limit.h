@@ -26,7 +26,9 @@
  * opens a file, once they have started. Who is about to enter one looks ahead,
  * if nobody has looked. (There, one with a limit must be allowed to open
  * files.) A cgroup that gets its first limit later is looked at when the
- * program sets an option, be it to what it was: it knows of sandboxes.
+ * program sets an option, be it to what it was: it knows of sandboxes. The
+ * first look also notes what else a file tells and is needed later, whether
+ * huge pages are given by advice: see huge.h.
  *
  * Threads: any, at any time. The numbers are hints, each for itself: relaxed.
  */

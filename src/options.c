@@ -11,6 +11,7 @@ size_t option_values[OPTION_COUNT] = {
     [OPTION_MAPPED_CACHE] = DEFAULT_MAPPED_CACHE,
     [OPTION_DECAY] = DEFAULT_DECAY,
     [OPTION_HELPER] = 1,
+    [OPTION_HUGE_PAGES] = 1,
     [OPTION_GUARD] = DEFAULT_GUARD,
     [OPTION_KINDS] = 1,
 };
@@ -36,6 +37,7 @@ static const struct option_name {
     [OPTION_DECAY] = {"decay", "", (size_t)1 << 40},
     [OPTION_MEMORY_LIMIT] = {"memory_limit", "", PTRDIFF_MAX},
     [OPTION_HELPER] = {"helper", "", 1},
+    [OPTION_HUGE_PAGES] = {"huge_pages", "", 1},
     [OPTION_GUARD] = {"guard", "", UINT32_MAX},
     [OPTION_HARDENED] = {"hardened", "MALLOC_CHECK_", 1},
     [OPTION_KINDS] = {"kinds", "", 1},

@@ -28,6 +28,7 @@ enum option {
     OPTION_DECAY,          /* milliseconds that freed memory stays */
     OPTION_MEMORY_LIMIT,   /* bytes the process should hold; 0: any */
     OPTION_HELPER,         /* 1: a thread may give memory back; 0: none */
+    OPTION_HUGE_PAGES,     /* 1: large heaps ask for them */
     OPTION_GUARD,          /* of so many blocks one is guarded; 0: none */
     OPTION_HARDENED,       /* 1: hardened mode */
     OPTION_KINDS,          /* 1: there, new's blocks are not malloc's */

@@ -69,8 +69,15 @@ void *os_remap(void *address, size_t old_size, size_t new_size);
  * kernel does not know how. */
 void *os_map_wiped_on_fork(size_t size);
 
-/* Keeps huge pages away from memory that is touched here and there. */
-void os_avoid_huge_pages(void *address, size_t size);
+/* Keeps huge pages away from memory that is touched here and there; or says
+ * that they are welcome. False when refused. */
+bool os_avoid_huge_pages(void *address, size_t size);
+bool os_welcome_huge_pages(void *address, size_t size);
+
+/* Whether the system makes huge pages where it is advised to, and only there,
+ * as it was when that was noted, which reads a file. */
+void os_note_huge_pages(void);
+bool os_huge_pages_are_by_advice(void);
 
 /* Whether a word may be read there; `address` is a multiple of 8. */
 bool os_can_read(const void *address);

@@ -1,6 +1,6 @@
 /*
  * os_cgroup.c - what the kernel allows this process, as /proc and /sys tell:
- * CPUs and memory.
+ * CPUs and memory, and huge pages.
  *
  * A process is in one folder of the unified hierarchy (v2), or in one of each
  * controller's own (v1), and the limits of all folders above bind it as well.
@@ -363,4 +363,20 @@ size_t os_own_memory(void)
         return 0;
     }
     return (resident - shared) * os_page_size();
+}
+
+static bool huge_pages_are_by_advice;
+
+void os_note_huge_pages(void)
+{
+    char text[NUMBER_LENGTH];
+    bool are = read_file("/sys/kernel/mm/transparent_hugepage/enabled", text,
+                         sizeof text) &&
+               strstr(text, "[madvise]") != NULL;
+    __atomic_store_n(&huge_pages_are_by_advice, are, __ATOMIC_RELAXED);
+}
+
+bool os_huge_pages_are_by_advice(void)
+{
+    return __atomic_load_n(&huge_pages_are_by_advice, __ATOMIC_RELAXED);
 }

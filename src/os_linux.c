@@ -179,9 +179,14 @@ void *os_map_wiped_on_fork(size_t size)
     return memory;
 }
 
-void os_avoid_huge_pages(void *address, size_t size)
+bool os_avoid_huge_pages(void *address, size_t size)
 {
-    advise(address, size, MADV_NOHUGEPAGE);
+    return advise(address, size, MADV_NOHUGEPAGE);
+}
+
+bool os_welcome_huge_pages(void *address, size_t size)
+{
+    return advise(address, size, MADV_HUGEPAGE);
 }
 
 /* The kernel reads the word to compare it, and then wakes nobody and moves

@@ -117,6 +117,18 @@ struct span_of_pages pages_next_dirty(const struct pages *pages,
     return span;
 }
 
+size_t pages_count_dirty(const struct pages *pages, struct span_of_pages span)
+{
+    size_t count = 0;
+    while (span.from < span.to) {
+        struct part part = first_part(span);
+        uint64_t dirty = dirty_in(pages, part, true);
+        count += (size_t)__builtin_popcountll(dirty);
+        span.from = part.end;
+    }
+    return count;
+}
+
 size_t pages_clean_from(const struct pages *pages, struct span_of_pages span)
 {
     while (span.from < span.to) {

@@ -126,6 +126,9 @@ struct span_of_pages pages_next_dirty(const struct pages *pages,
                                       struct span_of_pages span,
                                       bool with_recent);
 
+/* How many of a span's pages are dirty. */
+size_t pages_count_dirty(const struct pages *pages, struct span_of_pages span);
+
 /* The least place in a span of whole pages from which on all is clean;
  * span.to, if nothing is. */
 size_t pages_clean_from(const struct pages *pages, struct span_of_pages span);

@@ -2,6 +2,7 @@
 
 #include "bell.h"
 #include "fatal.h"
+#include "huge.h"
 #include "options.h"
 #include "os.h"
 
@@ -80,6 +81,7 @@ static bool sweep_piece(struct heap *heap, struct piece piece,
             dirty.to, dirty.from + round_down(room->bytes, os_page_size()));
         room->calls--;
         room->bytes -= dirty.to - dirty.from;
+        huge_note_returning(heap, dirty.from, dirty.to);
         if (!os_purge((char *)heap + dirty.from, dirty.to - dirty.from)) {
             room->refused++;
             return true;
@@ -153,19 +155,23 @@ static unsigned first_quarters(unsigned quarters)
 
 /* Returns what is free in a page; false when that is too much for this step.
  * What is refused ends it. */
-static bool sweep_run(struct run *run, struct sweep_room *room)
+static bool sweep_run(struct heap *heap, struct run *run,
+                      struct sweep_room *room)
 {
     unsigned idle = whole_quarters(run_idle_quarters(run));
     while (idle != 0) {
         unsigned quarters = first_quarters(idle);
         size_t bytes = (size_t)__builtin_popcount(quarters) * RUN_QUARTER;
+        char *start = run->start + lowest_bit(quarters) * RUN_QUARTER;
+        size_t place = heap_place(heap, start);
         if (room->bytes < bytes || room->calls == 0) {
             return false;
         }
         room->calls--;
         room->bytes -= bytes;
         run_note_returned(run, quarters);
-        if (!os_purge(run->start + lowest_bit(quarters) * RUN_QUARTER, bytes)) {
+        huge_note_returning(heap, place, place + bytes);
+        if (!os_purge(start, bytes)) {
             run_note_refused(run, quarters);
             room->refused++;
             return true;
@@ -199,7 +205,8 @@ static bool sweep_runs(struct arena *arena, enum sweep_kind kind,
             continue;
         }
         size_t refused = room->refused;
-        if (room->chunks == 0 || !sweep_run(&heap->runs[sweep->page], room)) {
+        if (room->chunks == 0 ||
+            !sweep_run(heap, &heap->runs[sweep->page], room)) {
             return false;
         }
         room->chunks--;
@@ -401,6 +408,7 @@ void sweep_excess_step(struct arena *arena)
     sweeps->returned += room.returned;
     if (!more) {
         arena_trim_top(arena, option_get(OPTION_TOP_PAD));
+        sweeps->live_most = max_size(sweeps->live_most, sweeps->live_high);
         sweeps->live_high = arena_live_bytes(arena);
         sweeps->live_then = sweeps->live_high;
         sweeps->time = os_milliseconds();

@@ -27,6 +27,8 @@
 
 /* ---- a kernel with other files ------------------------------------------ */
 
+#define HUGE_PAGES_FILE "/sys/kernel/mm/transparent_hugepage/enabled"
+
 struct fake_file {
     const char *path;
     const char *text;
@@ -981,6 +983,30 @@ static void a_sleeper_is_woken(void **state)
     actor_end(&sleeper);
 }
 
+/* Only where the one word that counts is in brackets. */
+static void huge_pages_are_by_advice_where_the_system_says_so(void **state)
+{
+    static const struct {
+        bool are;
+        struct fake_file files[2];
+    } cases[] = {
+        {false, {{"", ""}}},
+        {false, {{HUGE_PAGES_FILE, ""}}},
+        {false, {{HUGE_PAGES_FILE, "[always] madvise never\n"}}},
+        {true, {{HUGE_PAGES_FILE, "always [madvise] never\n"}}},
+        {false, {{HUGE_PAGES_FILE, "always madvise [never]\n"}}},
+    };
+    (void)state;
+    for (size_t i = 0; i < count_of(cases); i++) {
+        fake.files = cases[i].files;
+        errno = 77;
+        os_note_huge_pages();
+        fake.files = NULL;
+        assert_int_equal(os_huge_pages_are_by_advice(), cases[i].are);
+        assert_int_equal(errno, 77);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1004,6 +1030,7 @@ int main(void)
         cmocka_unit_test(cpus_are_limited_by_the_quota_of_the_cgroup),
         cmocka_unit_test(many_cpus_are_counted),
         cmocka_unit_test(memory_is_limited_by_the_cgroup),
+        cmocka_unit_test(huge_pages_are_by_advice_where_the_system_says_so),
         cmocka_unit_test(paths_of_cgroups_may_be_long),
         cmocka_unit_test(limits_are_asked_for_with_little_stack),
         cmocka_unit_test(own_memory_is_that_of_no_file),
