@@ -729,7 +729,7 @@ void *alloc_realloc(void *mem, size_t size)
     if (resize_in_arena(arena, chunk, size)) {
         return mem;
     }
-    return move_block(arena, mem, usable_size_of(chunk_size(chunk)), size);
+    return move_or_keep(arena, mem, usable_size_of(chunk_size(chunk)), size);
 }
 
 /* ---- kinds --------------------------------------------------------------- */

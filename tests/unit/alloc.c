@@ -522,6 +522,17 @@ static void threads_attach_and_detach(void **state)
     child_must_succeed(come_and_go, NULL);
 }
 
+/* There is nowhere to move it to: it stays as it is, whatever it is to become;
+ * one that is to be smaller can. */
+static void resize_where_it_is(char *large)
+{
+    faulty_use(&no_memory);
+    MUST(alloc_realloc(large, 50000) == large);
+    MUST(alloc_realloc(large, 200000) == NULL);
+    faulty_use(NULL);
+    MUST(holds(large, 100000, 7));
+}
+
 /* In the child the block's arena is lost: it may be used, and asked for, and
  * moved; freeing it does nothing. */
 static void use_a_block_of_a_lost_arena(char *mem)
@@ -553,18 +564,22 @@ static void fork_while_main_is_held(void *unused)
     (void)unused;
     char *mem = alloc_malloc(100);
     fill(mem, 100, 9);
-    MUST(owner_of(mem) == 1);
+    char *large = alloc_malloc(100000);
+    fill(large, 100000, 7);
+    MUST(owner_of(mem) == 1 && owner_of(large) == 1);
     actor_start(&holder);
     actor_do(&holder, hold_main, NULL);
     pid_t child = fork();
     if (child == 0) {
         trial_watch();
+        resize_where_it_is(large);
         use_a_block_of_a_lost_arena(mem);
         _exit(0);
     }
     trial_child_must_succeed(child);
     actor_do(&holder, release_main, NULL);
     alloc_free(mem);
+    alloc_free(large);
     MUST(all_is_sound());
 }
 
