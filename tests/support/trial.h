@@ -5,7 +5,8 @@
  * A trial is a program that exits with 0 when all went well. It ends with
  * _exit(1) and one line on stderr at the first expectation that does not hold,
  * in whatever process and thread that happens. A hang ends the same way, by
- * the watchdog, so that a deadlock is never taken for a slow machine.
+ * the watchdog, so that a deadlock is never taken for a slow machine; the
+ * stacks of all threads, and of those of its children, are told first, by gdb.
  *
  * Nothing here allocates: messages go out through dprintf, which uses the
  * stack.
@@ -14,12 +15,14 @@
 #define TRIAL_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,13 +48,54 @@ static inline void trial_failed(const char *file, int line, const char *what)
     _exit(1);
 }
 
+/* gdb is made without libc's fork, whose handlers may be what hangs; and is not
+ * waited for without end. */
+static inline void trial_show_stacks(int process)
+{
+    char number[16];
+    char *words[] = {"gdb",
+                     "-nx",
+                     "-batch",
+                     "-iex",
+                     "set debuginfod enabled off",
+                     "-p",
+                     number,
+                     "-ex",
+                     "thread apply all backtrace 16",
+                     NULL};
+    pid_t gdb;
+
+    snprintf(number, sizeof number, "%d", process);
+    dprintf(2, "-- process %d\n", process);
+    gdb = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (gdb == 0) {
+        unsetenv("LD_LIBRARY_PATH");
+        dup2(2, 1);
+        execv("/usr/bin/gdb", words);
+        _exit(127);
+    }
+    for (int i = 0; i < 200 && waitpid(gdb, NULL, WNOHANG) == 0; i++)
+        usleep(100 * 1000);
+}
+
+/* Those that this thread has made. */
+static inline void trial_show_children(void)
+{
+    char text[200], *at = text, *end;
+    int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+
+    text[length > 0 ? length : 0] = '\0';
+    for (long child; child = strtol(at, &end, 10), end != at; at = end)
+        trial_show_stacks((int)child);
+}
+
 static inline void trial_hangs(int signal_number)
 {
-    static const char line[] = "watchdog: the trial hangs\n";
-    ssize_t written = write(2, line, sizeof line - 1);
-
     (void)signal_number;
-    (void)written;
+    dprintf(2, "watchdog: the trial hangs\n");
+    trial_show_children();
+    trial_show_stacks((int)getpid());
     _exit(1);
 }
 
