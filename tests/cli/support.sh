@@ -3,6 +3,7 @@
 #   NAME.sh tool library static-program version victim
 # and works in an empty folder of its own.
 set -u -o pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../support/watch.sh"
 export LC_ALL=C
 unset LD_PRELOAD PTM_LIBRARY PTM_OPTIONS
 
@@ -13,7 +14,11 @@ version=$4
 failures=0
 
 folder=$(mktemp -d)
-trap 'stop; rm -rf "$folder"' EXIT
+patience=240 # seconds for the whole script; CTest has 300
+(cd / && watch_over "$folder" $patience "$(basename "$0")") \
+  3>&2 >/dev/null 2>&1 &
+watcher=$!
+trap 'stop; kill $watcher 2>/dev/null; rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 
 children=()

@@ -21,6 +21,7 @@ set -eu
 }
 lib=$(realpath "$1")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../support/watch.sh"
 title=$(basename "$0")
 python=/usr/bin/python3
 packages=test
@@ -43,20 +44,9 @@ ulimit -c 0
 work=$(mktemp -d)
 export HOME=$work TMPDIR=$work
 
-# Whoever works in this folder was started by this script: servers that a
-# failed function left behind, and their workers.
-processes() {
-  local process
-  for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in
-    "$work" | "$work"/*) echo "${process#/proc/}" ;;
-    esac
-  done
-}
-
 clean_up() {
   local process
-  for process in $(processes); do
+  for process in $(working_in "$work"); do
     kill -KILL "$process" 2>/dev/null || :
   done
   rm -rf "$work"
@@ -117,37 +107,13 @@ until_true() {
   done
 }
 
-# show_stacks: where each thread of each process stands.
-show_stacks() {
-  local process
-  for process in $(processes); do
-    echo "-- $process, child of $(ps -o ppid= -p "$process"):" \
-      "$(tr '\0' ' ' <"/proc/$process/cmdline" | cut -c 1-200)"
-    timeout 30 gdb -nx -batch -p "$process" -ex "thread apply all bt 16" |
-      grep -E '^(#|Thread)' || :
-  done
-}
-
-# A function that comes to no end is told about while it can still be looked
-# at, and ended; before CTest or `all` lose patience, who know less of it.
-watch_over() {
-  trap 'kill $!; exit' TERM
-  sleep $patience &
-  wait
-  {
-    echo "$title: $1, $2: not ended in $patience seconds"
-    show_stacks
-  } >&3
-  # shellcheck disable=SC2046 # one word a process
-  kill -KILL $(processes)
-}
-
 # run_once KIND LIBRARY FUNCTION: leaves KIND.out, KIND.err and KIND.status.
 run_once() {
   local status watcher
   rm -rf "$work/run"
   mkdir "$work/run"
-  (cd / && watch_over "$3" "$1") 3>&2 >/dev/null 2>&1 &
+  (cd / && watch_over "$work" "$patience" "$title: $3, $1") \
+    3>&2 >/dev/null 2>&1 &
   watcher=$!
   set +e
   (
