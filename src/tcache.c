@@ -645,12 +645,22 @@ static void raise_capacity_locked(struct tcache *cache, struct arena *arena,
     }
 }
 
+/* The first becomes the last. */
+static void turn_round(void **mems, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        void *mem = mems[i];
+        mems[i] = mems[count - 1 - i];
+        mems[count - 1 - i] = mem;
+    }
+}
+
 /* Another class than the one that the cache was asked for may serve now, and
- * have blocks. */
+ * have blocks. What is taken goes to the class's slots at once: a list of its
+ * own here would take a page of stack more in many threads. */
 static void *refill_class(struct tcache *cache, struct arena *arena,
                           unsigned size_class)
 {
-    void *mems[MAGAZINE_MAX];
     if (blocks_in(cache, size_class) > 0) {
         arena->zero_from = NULL;
         return take_newest(cache, size_class);
@@ -664,6 +674,9 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
         arena->zero_from = NULL;
         return take_newest(cache, size_class);
     }
+    void *one; /* where the class has no slots */
+    void **mems =
+        cache->capacity[size_class] > 0 ? blocks_of(cache, size_class) : &one;
     arena_sort_arrivals(arena, SLOW_STEP);
     size_t got = arena_take(arena, size_class, mems, wanted);
     if (got == 0) {
@@ -671,17 +684,16 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     }
     PROBE_2(ptm, refill, size_class, got);
     guard_count(got);
-    for (size_t i = 1; i < got; i++) {
-        blocks_of(cache, size_class)[i - 1] = mems[got - i];
-    }
+    turn_round(mems, got);
     if (got > 1) {
         set_count(cache, size_class, got - 1);
     }
+    void *mem = mems[got - 1];
     if (class_is_run(size_class)) {
-        object_verify_cached(arena, mems[0]);
+        object_verify_cached(arena, mem);
     }
-    block_hand_out(mems[0], size_class);
-    return mems[0];
+    block_hand_out(mem, size_class);
+    return mem;
 }
 
 /* All requests of a step are served alike. */
