@@ -370,8 +370,8 @@ static bool huge_pages_are_by_advice;
 void os_note_huge_pages(void)
 {
     char text[NUMBER_LENGTH];
-    bool are = read_file("/sys/kernel/mm/transparent_hugepage/enabled", text,
-                         sizeof text) &&
+    bool are = first_line("/sys/kernel/mm/transparent_hugepage/enabled", text,
+                          sizeof text) &&
                strstr(text, "[madvise]") != NULL;
     __atomic_store_n(&huge_pages_are_by_advice, are, __ATOMIC_RELAXED);
 }
