@@ -73,6 +73,7 @@ test="what the command leaves running keeps nobody waiting"
 # shellcheck disable=SC2046 # words
 kill $(cat left) || fault "the tool waited"
 
+# The kernel's count of a peak is off by some dozen pages for each processor.
 test="peak memory is the command's, and of its largest process"
 big='$n = 60_000_000; $x = "x" x $n' # perl would fold a constant ahead of time
 tool compare -n 1 perl -e 1
@@ -80,7 +81,7 @@ without=$(for row in system 'system again' ptm; do cell "$row" 3; done)
 tool compare -n 1 perl -e "$big"
 with=$(for row in system 'system again' ptm; do cell "$row" 3; done)
 paste -d ' ' <(echo "$with") <(echo "$without") |
-  awk '$1 - $2 < 56.2 || $1 - $2 > 58.2 { exit 1 }' || # 60,000,000 are 57.2 MiB
+  awk '$1 - $2 < 54 || $1 - $2 > 61 { exit 1 }' || # 60,000,000 are 57.2 MiB
   fault "with and without 57.2 MiB: $with; $without"
 tool compare -n 1 sh -c "perl -e '$big'; true"
 expect_cells 3 '>= 57'
