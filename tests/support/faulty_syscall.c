@@ -136,6 +136,17 @@ static bool is_refused(const struct faulty_plan *plan, unsigned kind,
     return true;
 }
 
+/* The first half of the pages, rounded down. */
+static void do_half(long number, const long a[6])
+{
+    const unsigned long page = 4096;
+    const long half[6] = {a[0], (long)((unsigned long)a[1] / 2 / page * page),
+                          a[2]};
+
+    if (half[1] > 0)
+        kernel_call(number, half);
+}
+
 long syscall(long number, ...)
 {
     const struct faulty_plan *plan;
@@ -153,6 +164,8 @@ long syscall(long number, ...)
         wait_for_release();
     plan = atomic_load(&plan_in_use);
     if (plan && is_refused(plan, kind_of(number), arguments)) {
+        if (plan->partly && number == SYS_madvise)
+            do_half(number, arguments);
         errno = plan->error ? plan->error : ENOMEM;
         return -1;
     }

@@ -4,8 +4,8 @@
  * The allocator makes its system calls through libc's syscall(). A program
  * that is linked with faulty_syscall.c has its own syscall(), which refuses or
  * delays the memory calls that a plan names, and passes all others to the
- * kernel. What is refused has no effect and reports the plan's error through
- * errno, as the kernel's own refusal would.
+ * kernel. What is refused has no effect, unless the plan says so, and reports
+ * the plan's error through errno, as the kernel's own refusal would.
  *
  * Everything here may be called by any thread at any time. A plan is read
  * while it is in use and must not change then.
@@ -46,7 +46,8 @@ struct faulty_plan {
     unsigned one_in;
     uint64_t seed; /* of the chances */
 
-    int error; /* 0 means ENOMEM */
+    int error;   /* 0 means ENOMEM */
+    bool partly; /* a madvise that is refused has done half of it before */
 };
 
 /* Puts a plan to use, NULL for none, and sets both counters to 0. */
