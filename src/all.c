@@ -19,6 +19,7 @@
 #include "seal.c"
 #include "draw.c"
 #include "owner.c"
+#include "tags.c"
 
 /* floor 2: indexes */
 #include "bins.c"

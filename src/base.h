@@ -73,8 +73,9 @@ static inline unsigned lowest_bit(uint64_t n)
  * a register: x86 adds up an address as it uses it. */
 #define ptm_launder(variable) __asm__("" : "+r"(variable))
 
-/* Comparisons with a variable that others may store to, by a relaxed load. No
- * compiler makes an atomic load and a comparison one instruction. */
+/* Comparisons with a variable that others may store to, by a relaxed load, and
+ * the distance from one. No compiler makes an atomic load and a comparison one
+ * instruction. */
 #if defined(__x86_64__)
 static inline bool is_below(size_t value, const size_t *limit)
 {
@@ -97,11 +98,10 @@ static inline bool is_equal_32(uint32_t value, const uint32_t *other)
     return equal;
 }
 
-static inline bool is_zero_8(const uint8_t *byte)
+static inline size_t distance_from(size_t value, const size_t *start)
 {
-    bool is_zero;
-    __asm__("cmpb $0, %1" : "=@ccz"(is_zero) : "m"(*byte));
-    return is_zero;
+    __asm__("subq %1, %0" : "+r"(value) : "m"(*start) : "cc");
+    return value;
 }
 
 /* The variable is in the register of a function's result from here on: else it
@@ -135,9 +135,9 @@ static inline bool is_equal_32(uint32_t value, const uint32_t *other)
     return value == __atomic_load_n(other, __ATOMIC_RELAXED);
 }
 
-static inline bool is_zero_8(const uint8_t *byte)
+static inline size_t distance_from(size_t value, const size_t *start)
 {
-    return __atomic_load_n(byte, __ATOMIC_RELAXED) == 0;
+    return value - __atomic_load_n(start, __ATOMIC_RELAXED);
 }
 
 #define ptm_launder_result(variable) ptm_launder(variable)

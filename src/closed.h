@@ -4,8 +4,8 @@
  *     multiple of 64 MiB
  *     | blocks of no bytes | guarded blocks |
  *
- * The owner table speaks of 64 MiB at a time, and a free reads the header of
- * what lies in those of a heap. A heap that reserved less shares them with
+ * The owner table speaks of 64 MiB at a time, and a slow free reads the header
+ * of what lies in those of a heap. A heap that reserved less shares them with
  * other mappings; so closed memory must not lie there. A heap begins at a
  * multiple of 64 MiB, and so does this region: where the one is, the other is
  * not.

@@ -263,7 +263,15 @@ enum {
     MAPPED_STATIC_SLOTS = 64,
 };
 
-#define HEAP_MAX_SIZE   ((size_t)1 << HEAP_MAX_SHIFT)
+#define HEAP_MAX_SIZE ((size_t)1 << HEAP_MAX_SHIFT)
+
+/* The address space of which each page has a tag, and how much of that is below
+ * the first heap: heaps grow downwards, with the other mappings of the program
+ * between them. 16 GiB need 2 MiB of memory that may be written, which counts
+ * where that is limited (tests/life/little_commit.c). */
+#define TAGS_WINDOW_SHIFT 34
+#define TAGS_BELOW        ((size_t)12 << 30)
+
 #define EXACT_BIN_LIMIT ((size_t)1 << EXACT_BIN_SHIFT)
 
 /* A heap grows by at least this, or by the given share of what its arena has,

@@ -5,6 +5,7 @@
 #include "os.h"
 #include "owner.h"
 #include "probes.h"
+#include "tags.h"
 
 enum {
     /* Tries at aligned addresses below a place that the kernel liked. */
@@ -129,6 +130,18 @@ static size_t commit_behind(char *start, size_t room, size_t need,
     return got;
 }
 
+/* All pages that are committed have a tag now. */
+static void tag_pages(struct heap *heap, unsigned owner)
+{
+    size_t from = heap->tagged / RUN_SIZE;
+    size_t to = round_up(heap->committed, RUN_SIZE) / RUN_SIZE;
+    if (from < to) {
+        tags_set((char *)heap + heap->tagged, heap->page_class + from,
+                 to - from, owner);
+        heap->tagged = to * RUN_SIZE;
+    }
+}
+
 struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
                          size_t wanted)
 {
@@ -162,7 +175,10 @@ struct heap *heap_create(struct arena *arena, unsigned number, size_t need,
     if (__atomic_fetch_add(&places.count, 1, __ATOMIC_RELAXED) == 0) {
         owner_prepare();
     }
+    tags_prepare(heap);
     owner_set(heap, number);
+    heap->tagged = 0;
+    tag_pages(heap, number);
     PROBE_2(ptm, heap_new, heap, reserved);
     return heap;
 }
@@ -200,6 +216,7 @@ bool heap_grow(struct heap *heap, size_t need, size_t wanted)
                       heap->reserved - heap->committed, need, wanted);
     __atomic_store_n(&heap->committed, heap->committed + added,
                      __ATOMIC_RELAXED);
+    tag_pages(heap, owner_of(heap));
     return added > 0;
 }
 
@@ -231,8 +248,10 @@ void heap_watch_page(struct heap *heap, const void *mem, bool watch)
     if (heap_run_class(heap, mem) != 0) {
         run_note_sampled(heap_run_of(mem), watch);
     } else {
-        __atomic_store_n(&heap->page_class[heap_page_of(mem)],
-                         watch ? RUN_WATCHED : 0, __ATOMIC_RELAXED);
+        unsigned byte = watch ? RUN_WATCHED : 0;
+        __atomic_store_n(&heap->page_class[heap_page_of(mem)], (uint8_t)byte,
+                         __ATOMIC_RELAXED);
+        tags_set_byte(mem, byte);
     }
 }
 
@@ -257,9 +276,12 @@ bool heap_destroy(struct heap *heap)
 {
     struct run *runs = heap->runs;
     unsigned owner = owner_of(heap);
+    size_t tagged = heap->tagged / RUN_SIZE;
+    tags_set(heap, heap->page_class, tagged, 0);
     owner_set(heap, 0);
     if (!os_unmap(heap, heap->reserved)) {
         owner_set(heap, owner);
+        tags_set(heap, heap->page_class, tagged, owner);
         return false;
     }
     if (runs != NULL) {

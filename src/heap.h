@@ -15,8 +15,9 @@
  *
  * A heap deals in bytes; what chunks are in it is the arena's affair. But it
  * has a byte for each 16 KiB that says whether a run is there, and of which
- * class: free asks it of every address. What is known of the objects of its
- * runs is in a table of its own mapping, made when the first run is.
+ * class: free asks it of every address, by way of its copy in tags.h. What is
+ * known of the objects of its runs is in a table of its own mapping, made when
+ * the first run is.
  *
  * Threads: whoever calls holds the lock of the heap's arena. heap_for_ptr and
  * heap_contains may be called without it for a pointer that is live.
@@ -54,7 +55,8 @@ struct heap {
     size_t runs_used; /* bytes of the table that may not be zero */
     struct span_of_pages hoped; /* advised to be huge pages; see huge.h */
     bool is_plain;              /* ... and all the rest advised against it */
-    size_t unused[2];           /* fills a line */
+    size_t tagged;    /* bytes from the heap's start whose pages have a tag */
+    size_t unused[1]; /* fills a line */
     /* The class of the run there, counted from 1, or 0, for chunks, and
      * RUN_WATCHED. Read without the lock. The first page, which the header
      * fills, is WATCHED: so whoever finds 0 may read the word before mem. */
@@ -74,12 +76,6 @@ _Static_assert(HEAP_HEADER_SIZE >= RUN_SIZE, "no block is in the first page");
 static inline struct heap *heap_for_ptr(const void *address)
 {
     return (struct heap *)((uintptr_t)address & ~(HEAP_MAX_SIZE - 1));
-}
-
-/* The same for an address of which the slot in the owner table is known. */
-static inline struct heap *heap_in_slot(size_t slot)
-{
-    return (struct heap *)(slot << HEAP_MAX_SHIFT);
 }
 
 static inline struct chunk *heap_first_chunk(const struct heap *heap)

@@ -4,6 +4,7 @@
 #include "mapped.h"
 #include "os.h"
 #include "owner.h"
+#include "tags.h"
 
 /* ---- counting ----------------------------------------------------------- */
 
@@ -513,6 +514,25 @@ static bool check_depot(struct walk *walk)
            fails(walk, depot, "depot differs from its magazines");
 }
 
+/* What free reads first says what the owner table and the heap say. */
+static bool check_tags(struct walk *walk)
+{
+    unsigned owner = walk->arena->number;
+    for (const struct heap *heap = walk->arena->heaps; heap != NULL;
+         heap = heap->next) {
+        size_t place = tags_place(heap);
+        for (size_t i = 0; i < HEAP_PAGES && place + i < TAGS; i++) {
+            bool has_tag = i * RUN_SIZE < heap->tagged;
+            unsigned tag = has_tag ? tag_of(owner, heap->page_class[i]) : 0;
+            if (tag_at(place + i) != tag) {
+                return fails(walk, (const char *)heap + i * RUN_SIZE,
+                             "tag at odds with its page");
+            }
+        }
+    }
+    return true;
+}
+
 static bool check_arena(struct arena *arena, struct damage *damage)
 {
     struct walk walk = {.arena = arena, .damage = damage};
@@ -520,7 +540,7 @@ static bool check_arena(struct arena *arena, struct damage *damage)
         return true;
     }
     bool sound = check_heaps(&walk) && check_bins(&walk) && check_runs(&walk) &&
-                 check_depot(&walk);
+                 check_depot(&walk) && check_tags(&walk);
     arena_release(arena);
     return sound;
 }

@@ -149,24 +149,42 @@ static PTM_NOINLINE void free_anything(void *mem, const void *caller)
 }
 
 /* Apart, so that it costs a local free no register. */
-static PTM_NOINLINE void free_remote(void *mem, const void *caller,
-                                     unsigned owner, size_t slot,
-                                     struct tcache *cache)
+static PTM_NOINLINE void free_remote(void *mem, struct tcache *cache,
+                                     size_t number, const void *caller)
 {
-    if (unlikely(!tcache_free_remote(cache, owner, slot, mem))) {
+    unsigned tag = (unsigned)(number + cache->first_tag);
+    if (unlikely(!tcache_free_remote(cache, tag, mem))) {
+        free_anything(mem, caller);
+    }
+}
+
+/* Not in the window of which pages have tags. */
+static PTM_NOINLINE void free_far(void *mem, const void *caller)
+{
+    if (mem == NULL || !tcache_free(mem)) {
         free_anything(mem, caller);
     }
 }
 
 void __libc_free(void *mem)
 {
+    size_t place = tags_place(mem);
+    if (unlikely(place >= TAGS)) {
+        free_far(mem, CALLER());
+        return;
+    }
     struct tcache *cache = tcache_self();
-    size_t slot = owner_slot(mem);
-    unsigned owner = owner_at(slot);
-    if (unlikely(owner != cache->owner)) {
-        free_remote(mem, CALLER(), owner, slot, cache);
-    } else if (unlikely(!tcache_free_own(cache, slot, mem))) {
-        free_slow(mem, CALLER());
+    size_t number = tcache_number_of(cache, tag_at(place));
+    if (likely(number < RUN_CLASSES)) {
+        if (unlikely(!tcache_free_object(cache, number, mem))) {
+            free_slow(mem, CALLER());
+        }
+    } else if (number == CHUNKS_NUMBER) {
+        if (unlikely(!tcache_free_own_chunk(cache, mem))) {
+            free_slow(mem, CALLER());
+        }
+    } else {
+        free_remote(mem, cache, number, CALLER());
     }
 }
 

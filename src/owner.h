@@ -5,6 +5,9 @@
  *                                1..254   the number of the arena whose heap
  *                                         begins at that 64 MiB boundary
  *
+ * Free asks it only of addresses that have no place in the table of pages
+ * (tags.h), which says the same and more.
+ *
  * The table takes 2 MiB (4 on aarch64) of zero pages, of which a process
  * touches one or two. Reading it does not touch the address in question, so a
  * wild or foreign pointer is turned away without a fault. A slot with a tag
@@ -25,32 +28,13 @@
 
 extern uint8_t heap_tag[OWNER_SLOTS];
 
-/* Where the tag of an address is; behind the table, if no program has such
- * an address. */
-static inline size_t owner_slot(const void *address)
+/* The arena's number, or 0. No program has an address behind the table. */
+static inline unsigned owner_of(const void *address)
 {
     size_t slot = (uintptr_t)address >> HEAP_MAX_SHIFT;
-    ptm_launder(slot); /* else who shifts it back masks the address anew */
-    return slot;
-}
-
-/* The arena's number, or 0. */
-static inline unsigned owner_at(size_t slot)
-{
     return likely(slot < OWNER_SLOTS)
                ? __atomic_load_n(&heap_tag[slot], __ATOMIC_RELAXED)
                : 0;
-}
-
-static inline bool owner_is_none_at(size_t slot)
-{
-    return unlikely(slot >= OWNER_SLOTS) ||
-           unlikely(is_zero_8(&heap_tag[slot]));
-}
-
-static inline unsigned owner_of(const void *address)
-{
-    return owner_at((uintptr_t)address >> HEAP_MAX_SHIFT);
 }
 
 static inline void owner_set(const void *heap, unsigned owner)

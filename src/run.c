@@ -86,6 +86,7 @@ bool run_has_free(const struct run *run, unsigned size_class, const void *mem)
 static void store_byte(struct run *run, unsigned byte)
 {
     __atomic_store_n(run->byte, (uint8_t)byte, __ATOMIC_RELAXED);
+    tags_set_byte(run->start, byte);
 }
 
 /* The number of the class, and whether some of it was given back, or is in a

@@ -56,6 +56,7 @@
 #include "base.h"
 #include "class.h"
 #include "seal.h"
+#include "tags.h"
 
 enum {
     /* The byte that the heap has for a page is the number of the run's class,
@@ -95,6 +96,7 @@ struct run {
 };
 
 _Static_assert(CLASS_COUNT < 256, "a class is a byte");
+_Static_assert((int)RUN_SHIFT == (int)TAG_PAGE_SHIFT, "each page has a tag");
 
 _Static_assert(RUN_SIZE / MALLOC_ALIGNMENT <= RUN_MAP_WORDS * 64,
                "every object has a bit");

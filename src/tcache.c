@@ -16,6 +16,7 @@ enum {
     SLOT_SIZE = sizeof(void *),
     ARRAY_EXTRA = 2, /* NULL and END */
     NONE = offsetof(struct tcache, none) / SLOT_SIZE,
+    NO_OBJECTS = offsetof(struct tcache, no_objects) / SLOT_SIZE,
     FIRST_ARRAY = sizeof(struct tcache) / SLOT_SIZE,
 };
 
@@ -26,13 +27,19 @@ _Static_assert(CACHE_MAP_SIZE / SLOT_SIZE <= UINT16_MAX + 1,
 _Static_assert(offsetof(struct tcache, none) % SLOT_SIZE == 0,
                "`none` is at a place");
 
-/* Never written: every store is behind a test that it fails. */
+/* Never written: every store is behind a test that it fails. No request is
+ * served by objects, so that nobody looks for one in NULL. */
 const struct tcache tcache_none = {
-    .top = {[0 ... CLASS_COUNT - 1] = NONE},
+    .top = {[0 ... CHUNK_CLASSES - 1] = NONE,
+            [CHUNK_CLASSES... CLASS_COUNT - 1] = NO_OBJECTS},
+    .first_tag = FIRST_TAG_NONE,
     .owner = OWNER_NONE,
     .none = {NULL, TCACHE_END},
-    .base = {[0 ... CLASS_COUNT - 1] = NONE},
-    .outboxes = {[0 ... OUTBOXES - 1] = {.owner = OWNER_NONE}},
+    .no_objects = {NULL, TCACHE_END},
+    .base = {[0 ... CHUNK_CLASSES - 1] = NONE,
+             [CHUNK_CLASSES... CLASS_COUNT - 1] = NO_OBJECTS},
+    .outboxes = {[0 ... OUTBOXES - 1] = {.owner = OWNER_NONE,
+                                         .first_tag = FIRST_TAG_NONE}},
 };
 
 PTM_TLS ptrdiff_t tcache_distance;
@@ -89,7 +96,8 @@ static bool ensure_slots(struct tcache *cache, unsigned size_class,
         return false;
     }
     size_t count = blocks_in(cache, size_class);
-    *tcache_slot(cache, base) = NULL;
+    *tcache_slot(cache, base) =
+        class_is_run(size_class) ? tcache_bottom(cache) : NULL;
     memcpy(tcache_slot(cache, base) + 1, blocks_of(cache, size_class),
            count * SLOT_SIZE);
     cache->base[size_class] = (uint16_t)base;
@@ -180,7 +188,7 @@ static struct parcel *close_outbox(struct outbox *box)
 {
     struct parcel *parcel = parcel_before(box->next);
     parcel->count = (size_t)(box->next - parcel->entries);
-    *box = (struct outbox){.owner = OWNER_NONE};
+    *box = (struct outbox){.owner = OWNER_NONE, .first_tag = FIRST_TAG_NONE};
     return parcel;
 }
 
@@ -237,7 +245,9 @@ static bool open_outbox(struct outbox *box, unsigned owner)
     tcache_send(box);
     struct parcel *parcel = parcel_get();
     if (parcel != NULL) {
-        *box = (struct outbox){.next = parcel->entries, .owner = owner};
+        *box = (struct outbox){.next = parcel->entries,
+                               .owner = owner,
+                               .first_tag = tag_of(owner, 1)};
     }
     return parcel != NULL;
 }
@@ -864,6 +874,7 @@ void tcache_create(void)
         return;
     }
     *cache = tcache_none;
+    cache->no_objects[0] = tcache_bottom(cache);
     cache->next_array = FIRST_ARRAY;
     cache->capacity_limit = CACHE_BYTES_MIN;
     cache->thread = os_thread();
@@ -937,6 +948,7 @@ void tcache_follow(struct arena *arena)
         return;
     }
     cache->owner = arena->number;
+    cache->first_tag = tag_of(arena->number, 1);
     struct outbox *box = &cache->outboxes[arena->number % OUTBOXES];
     if (box->owner == arena->number) {
         push_parcel(arena, close_outbox(box));

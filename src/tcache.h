@@ -8,13 +8,13 @@
  *                                                  +-------------------------+
  *
  * Each class has an array of blocks; top is the place of the newest one, in
- * words from the start of the cache. Below the oldest is NULL, behind the last
- * slot END: so malloc and free each make one test, on the word that they load
- * anyway. When an array is empty, half of what it may hold is taken from the
- * arena; when it is full, the older half is given there. But large classes lend
- * blocks to each other first. Arrays begin small and double while misses
- * repeat. The struct is kept small, so that the arrays of a thread that
- * allocates little lie in its last page.
+ * words from the start of the cache. Below the oldest is NULL, or for objects
+ * something without a mark; behind the last slot is END: so malloc and free
+ * each make one test, on the word that they load anyway. When an array is
+ * empty, half of what it may hold is taken from the arena; when it is full, the
+ * older half is given there. But large classes lend blocks to each other first.
+ * Arrays begin small and double while misses repeat. The struct is kept small,
+ * so that the arrays of a thread that allocates little lie in its last page.
  *
  * A thread that has not allocated, or is about to end, uses `tcache_none`:
  * every array of it is empty and full at once, so nothing is asked on the
@@ -43,18 +43,21 @@
 #include "describe.h"
 #include "owner.h"
 #include "parcel.h"
+#include "tags.h"
 #include "tcache_limits.h"
 
 enum {
-    /* No arena's number. */
+    /* No arena's number, and the tag of no page. */
     OWNER_NONE = 255,
+    FIRST_TAG_NONE = OWNER_NONE << TAG_OWNER_SHIFT | 1,
 };
 
 struct outbox {
-    uint64_t *next; /* room for an entry of the parcel; NULL: closed */
-    uint32_t owner; /* OWNER_NONE: closed */
-    uint32_t bytes; /* of the blocks in it that are not small */
-    bool is_old;    /* has seen a tick */
+    uint64_t *next;     /* room for an entry of the parcel; NULL: closed */
+    uint32_t owner;     /* OWNER_NONE: closed */
+    uint32_t bytes;     /* of the blocks in it that are not small */
+    uint32_t first_tag; /* as in struct tcache, of the owner */
+    bool is_old;        /* has seen a tick */
     uint64_t large; /* a bit for each large class of which it may have blocks */
 };
 
@@ -63,8 +66,13 @@ struct tcache {
     /* The class that serves a request of so many bytes. All of a step have the
      * same; so malloc need not find the step. */
     uint8_t serving[RUN_OBJECT_MAX + 1];
+    /* The tag of pages with the first class of objects of the arena whose cache
+     * this is; the one before is that of pages with chunks. */
+    size_t first_tag;
     uint32_t owner;
-    void *none[2]; /* the array of a class that has none */
+    /* The arrays of classes that have none: of chunks, and of objects. */
+    void *none[2];
+    void *no_objects[2];
 
     /* What only slow paths use. */
     uint16_t base[CLASS_COUNT];    /* the place of the NULL of each array */
@@ -101,6 +109,10 @@ static inline struct tcache *tcache_self(void)
 
 #define TCACHE_END ((void *)1)
 
+/* What is left of the tag of a page with chunks when the first tag of its owner
+ * is taken away. */
+#define CHUNKS_NUMBER SIZE_MAX
+
 static inline void **tcache_slot(struct tcache *cache, size_t place)
 {
     return (void **)cache + place;
@@ -135,26 +147,38 @@ PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
     return mem;
 }
 
+/* What lies below the oldest object of a class: something that can be read, and
+ * is not MARKED. So one test tells that none is left, and that one was written
+ * to. */
+static inline void *tcache_bottom(struct tcache *cache)
+{
+    return PTM_SEALED ? cache->none : NULL;
+}
+
+PTM_INLINE bool tcache_is_object(const void *mem)
+{
+    return PTM_SEALED ? object_is_marked(mem) : mem != NULL;
+}
+
 /* The newest block of the class, or NULL: none left, or not as it was. */
 PTM_INLINE void *tcache_pop(struct tcache *cache, size_t size_class)
 {
     size_t top = tcache_top(cache, size_class);
     void *mem = *tcache_slot(cache, top);
     ptm_launder_result(mem);
-    if (unlikely(mem == NULL)) {
-        return NULL;
-    }
     if (likely(class_is_run((unsigned)size_class))) {
-        if (unlikely(!object_is_marked(mem))) {
+        if (unlikely(!tcache_is_object(mem))) {
             return NULL;
         }
         object_wipe_mark(mem);
         step_down(&cache->top[size_class]);
-    } else {
-        step_down(
-            &cache->top[size_class]); /* first: no common end to jump to */
-        chunk_flip_cached(mem2chunk(mem));
+        return mem;
     }
+    if (unlikely(mem == NULL)) {
+        return NULL;
+    }
+    step_down(&cache->top[size_class]); /* first: no common end to jump to */
+    chunk_flip_cached(mem2chunk(mem));
     return mem;
 }
 
@@ -233,10 +257,10 @@ PTM_INLINE bool tcache_takes_object(size_t page_byte, const void *mem)
            likely(!object_may_be_marked(mem));
 }
 
-PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t page_byte,
+PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t number,
                                    void *mem)
 {
-    if (unlikely(!tcache_has_object_at(page_byte, mem))) {
+    if (unlikely(!tcache_has_object_at(number + 1, mem))) {
         return false;
     }
     uint64_t mark = object_mark(mem);
@@ -244,10 +268,10 @@ PTM_INLINE bool tcache_free_object(struct tcache *cache, size_t page_byte,
         object_forget_mark(mark);
         return false;
     }
-    const unsigned first = CHUNK_CLASSES - 1;
+    const unsigned first = CHUNK_CLASSES;
     size_t top =
-        object_store_mark_and_load(mem, mark, &cache->top[first + page_byte]);
-    if (unlikely(!tcache_push_behind(cache, top, first, page_byte, mem))) {
+        object_store_mark_and_load(mem, mark, &cache->top[first + number]);
+    if (unlikely(!tcache_push_behind(cache, top, first, number, mem))) {
         object_wipe_mark(mem);
         return false;
     }
@@ -266,13 +290,9 @@ PTM_INLINE bool tcache_free_chunk(struct tcache *cache, size_t size_class,
 
 /* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
  * else false, and it is as it was, but for what is in it. `mem` may be anything
- * in the heap of the owner that has this slot in the owner table. */
-PTM_INLINE bool tcache_free_own(struct tcache *cache, size_t slot, void *mem)
+ * in a page of the owner's without objects. */
+PTM_INLINE bool tcache_free_own_chunk(struct tcache *cache, void *mem)
 {
-    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
-    if (likely(page_byte != 0)) {
-        return tcache_free_object(cache, page_byte, mem);
-    }
     struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
     uint32_t seal = chunk_seal_in_use(chunk, low);
@@ -300,10 +320,9 @@ PTM_INLINE void tcache_add(struct outbox *box, void *mem, size_t size_class)
     }
 }
 
-PTM_INLINE bool tcache_send_object(struct outbox *box, size_t page_byte,
-                                   void *mem)
+PTM_INLINE bool tcache_send_object(struct outbox *box, size_t number, void *mem)
 {
-    if (unlikely(!tcache_has_object_at(page_byte, mem))) {
+    if (unlikely(!tcache_has_object_at(number + 1, mem))) {
         return false;
     }
     uint64_t mark = object_mark(mem);
@@ -312,26 +331,27 @@ PTM_INLINE bool tcache_send_object(struct outbox *box, size_t page_byte,
         return false;
     }
     object_store_mark(mem, mark);
-    tcache_add(box, mem, page_byte + CHUNK_CLASSES - 1);
+    tcache_add(box, mem, number + CHUNK_CLASSES);
     return true;
 }
 
-/* Takes a sound small block of another arena, with this number, whose outbox is
- * open: else false, and nothing has happened. `mem` may be anything; the number
- * is what the owner table has in this slot, the one for `mem`. */
-PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned owner,
-                                   size_t slot, void *mem)
+/* Takes a sound small block of another arena, in a page with this tag, whose
+ * outbox is open: else false, and nothing has happened. `mem` may be anything
+ * that has the tag. */
+PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned tag,
+                                   void *mem)
 {
-    size_t number = owner % OUTBOXES;
-    ptm_launder(number); /* else it is changed, and then shifted */
-    struct outbox *box = &cache->outboxes[number];
+    size_t place = tag_owner(tag) % OUTBOXES;
+    ptm_launder(place); /* else it is changed, and then shifted */
+    struct outbox *box = &cache->outboxes[place];
     ptm_launder(box); /* else its address is made twice */
-    if (unlikely(box->owner != owner)) {
-        return false;
+    size_t number = tag - box->first_tag;
+    ptm_launder(number); /* else it is kept in two registers */
+    if (likely(number < RUN_CLASSES)) {
+        return tcache_send_object(box, number, mem);
     }
-    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
-    if (likely(page_byte != 0)) {
-        return tcache_send_object(box, page_byte, mem);
+    if (unlikely((uint32_t)number != (uint32_t)CHUNKS_NUMBER)) {
+        return false;
     }
     struct chunk *chunk = mem2chunk(mem);
     uint32_t low = chunk_low(chunk);
@@ -348,18 +368,47 @@ PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned owner,
     return true;
 }
 
-/* A block of whatever arena, if tcache_free_own or tcache_free_remote take
- * it. */
-static inline bool tcache_free(void *mem)
+/* The number of an object's class, in a page of the cache's owner with this
+ * tag; CHUNKS_NUMBER: there are chunks in it. Larger ones are neither. */
+static inline size_t tcache_number_of(const struct tcache *cache, unsigned tag)
 {
-    struct tcache *cache = tcache_self();
-    size_t slot = owner_slot(mem);
-    unsigned owner = owner_at(slot);
-    return owner == cache->owner ? tcache_free_own(cache, slot, mem)
-                                 : tcache_free_remote(cache, owner, slot, mem);
+    size_t number = tag - cache->first_tag;
+    ptm_launder(number); /* else the tag is kept besides */
+    return number;
 }
 
-/* As tcache_free_own, for objects of pages that are WATCHED. */
+/* A block of whatever arena, if tcache_free_object, _own_chunk or _remote take
+ * it. */
+PTM_INLINE bool tcache_free_tagged(struct tcache *cache, unsigned tag,
+                                   void *mem)
+{
+    size_t number = tcache_number_of(cache, tag);
+    if (likely(number < RUN_CLASSES)) {
+        return tcache_free_object(cache, number, mem);
+    }
+    return number == CHUNKS_NUMBER ? tcache_free_own_chunk(cache, mem)
+                                   : tcache_free_remote(cache, tag, mem);
+}
+
+/* The tag of an address, wherever it is. */
+static inline unsigned tcache_tag_of(const void *mem)
+{
+    size_t place = tags_place(mem);
+    if (likely(place < TAGS)) {
+        return tag_at(place);
+    }
+    unsigned owner = owner_of(mem);
+    return owner != 0
+               ? tag_of(owner, (unsigned)heap_page_byte(heap_for_ptr(mem), mem))
+               : 0;
+}
+
+static inline bool tcache_free(void *mem)
+{
+    return tcache_free_tagged(tcache_self(), tcache_tag_of(mem), mem);
+}
+
+/* As tcache_free, for own objects of pages that are WATCHED. */
 bool tcache_free_watched(void *mem);
 
 /* As tcache_free_remote, for all sizes that are cached, and opens the
@@ -380,12 +429,12 @@ PTM_INLINE bool tcache_object_fits(const void *mem, size_t page_byte,
  * not 0, nor much too large. `mem` may be anything. */
 PTM_INLINE bool tcache_fits(const void *mem, size_t request)
 {
-    size_t slot = owner_slot(mem);
-    if (unlikely(owner_is_none_at(slot)) ||
+    unsigned tag = tcache_tag_of(mem);
+    if (unlikely(tag == 0) ||
         unlikely(!is_below(request - 1, &tcache_limits.resized))) {
         return false;
     }
-    size_t page_byte = heap_page_byte(heap_in_slot(slot), mem);
+    size_t page_byte = tag_byte(tag);
     if (page_byte != 0) {
         return tcache_object_fits(mem, page_byte, request);
     }

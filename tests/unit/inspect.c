@@ -750,8 +750,11 @@ static void a_page_of_no_span_is_found(void **state)
         *page_class_of(mem) = 1;
         must_find(what, &own.runs);
         *page_class_of(mem) = RUN_WATCHED; /* as for a profile */
+        must_find("tag at odds with its page", run_page(mem));
+        tags_set_byte(mem, RUN_WATCHED);
         must_be_sound();
         *page_class_of(mem) = 0;
+        tags_set_byte(mem, 0);
         *given = GIVEN_BEFORE;
         must_find(what, &own.runs);
         *given = GIVEN_NOTHING;
