@@ -292,6 +292,12 @@ enum {
 /* What has swung has outgrown that when it is larger by this share. */
 #define HUGE_OUTGROWN_SHARE 8
 
+/* So many huge pages in a row during which the coarse clock has moved are slow
+ * ones, and nobody asks for more for so many milliseconds. One takes 0.2 ms; a
+ * tick of the clock is 4, as a rule, and 1 at least. */
+#define HUGE_SLOW_ROW 3
+#define HUGE_REST     10000
+
 /* Of 512 pages so many may be there: to give them back and to have them made
  * again costs less than to fault the others in. */
 #define HUGE_DIRTY_PAGES 256

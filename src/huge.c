@@ -60,22 +60,6 @@ static bool clear_regions(struct heap *heap, struct span_of_pages regions)
            os_purge((char *)heap + regions.from, regions.to - regions.from);
 }
 
-/* What the kernel refuses is asked for again at the next region. */
-size_t huge_expect(struct heap *heap, size_t from, size_t to, size_t end)
-{
-    struct span_of_pages regions = find_regions(heap, from, to, end);
-    size_t size = regions.to - regions.from;
-    huge_end(heap);
-    if (size == 0 || !prepare_heap(heap) || !clear_regions(heap, regions) ||
-        !os_welcome_huge_pages((char *)heap + regions.from, size)) {
-        return 0;
-    }
-    heap->hoped = regions;
-    heap_note_touched(heap, (char *)heap + regions.to);
-    pages_note_freed_widely(&heap->pages, regions.from, regions.to);
-    return size;
-}
-
 /* Where that is refused, the kernel may fill these regions some day. */
 void huge_end(struct heap *heap)
 {
@@ -84,4 +68,56 @@ void huge_end(struct heap *heap)
                             heap->hoped.to - heap->hoped.from);
         heap->hoped = (struct span_of_pages){0, 0};
     }
+}
+
+/* How it went; of the whole process. Hints, each for itself: relaxed. */
+static struct {
+    unsigned slow; /* pages in a row */
+    uint64_t rest_until;
+} pace;
+
+static bool is_resting(void)
+{
+    return os_milliseconds() <
+           __atomic_load_n(&pace.rest_until, __ATOMIC_RELAXED);
+}
+
+static void note_pace(bool was_slow)
+{
+    unsigned slow = __atomic_load_n(&pace.slow, __ATOMIC_RELAXED) + 1;
+    if (was_slow && slow >= HUGE_SLOW_ROW) {
+        __atomic_store_n(&pace.rest_until, os_milliseconds() + HUGE_REST,
+                         __ATOMIC_RELAXED);
+        was_slow = false;
+    }
+    __atomic_store_n(&pace.slow, was_slow ? slow : 0, __ATOMIC_RELAXED);
+}
+
+/* All that is there is zero, and nobody's. */
+static void touch_regions(struct heap *heap, struct span_of_pages regions)
+{
+    for (size_t at = regions.from; at < regions.to && !is_resting();
+         at += HUGE_PAGE_SIZE) {
+        uint64_t before = os_milliseconds();
+        *(volatile uint64_t *)((uintptr_t)heap + at) = 0;
+        note_pace(os_milliseconds() != before);
+    }
+}
+
+/* What the kernel refuses is asked for again at the next region. */
+size_t huge_expect(struct heap *heap, size_t from, size_t to, size_t end)
+{
+    struct span_of_pages regions = find_regions(heap, from, to, end);
+    size_t size = regions.to - regions.from;
+    huge_end(heap);
+    if (size == 0 || is_resting() || !prepare_heap(heap) ||
+        !clear_regions(heap, regions) ||
+        !os_welcome_huge_pages((char *)heap + regions.from, size)) {
+        return 0;
+    }
+    heap->hoped = regions;
+    heap_note_touched(heap, (char *)heap + regions.to);
+    pages_note_freed_widely(&heap->pages, regions.from, regions.to);
+    touch_regions(heap, regions);
+    return size;
 }

@@ -14,7 +14,10 @@
  *
  *   1. Who takes memory that reaches into a region all of which was free, and
  *      most of which has no memory behind it, advises the kernel.
- *   2. The program's first store in the region makes the page.
+ *   2. A first store there makes the page, and shows how long that takes. Where
+ *      the kernel must move memory about for it, or the host of a virtual
+ *      machine has none at hand, it may be milliseconds: after several such
+ *      pages in a row nobody asks for a while.
  *   3. The advice ends when the next region is reached, or when something in
  *      this one goes back to the kernel. All the rest of the heap is advised
  *      against huge pages, so that it is one mapping to the kernel.

@@ -23,7 +23,15 @@ static struct {
     unsigned asked;
     uintptr_t from, to; /* the last that it took; empty since that was ended */
     uintptr_t heap;     /* of which all was advised against it last */
+    unsigned tick;      /* by which the clock moves each time it is looked at */
+    uint64_t now;
 } kernel = {.is_by_advice = true};
+
+uint64_t __wrap_os_milliseconds(void);
+uint64_t __wrap_os_milliseconds(void)
+{
+    return kernel.now += kernel.tick;
+}
 
 bool __wrap_os_huge_pages_are_by_advice(void);
 bool __wrap_os_huge_pages_are_by_advice(void)
@@ -66,7 +74,9 @@ bool __wrap_os_avoid_huge_pages(void *address, size_t size)
 
 static int scene_begin(void **state)
 {
+    uint64_t later = kernel.now + 2 * HUGE_REST;
     memset(&kernel, 0, sizeof kernel);
+    kernel.now = later;
     kernel.is_by_advice = true;
     option_set(OPTION_HUGE_PAGES, 1);
     own_is_late = true;
@@ -334,6 +344,39 @@ static void what_cannot_be_cleared_is_not_asked_for(void **state)
     all_are_filled();
 }
 
+/* Several slow ones in a row are enough; a fast one between them is a hint that
+ * the clock has moved by chance. */
+static void who_is_slow_is_left_alone_for_a_while(void **state)
+{
+    (void)state;
+    count = 0;
+    take_up_to(HUGE_FROM);
+    for (int i = 0; i < 3; i++) {
+        kernel.asked = 0;
+        kernel.tick = 4;
+        while (kernel.asked < HUGE_SLOW_ROW - 1) {
+            take_step();
+        }
+        kernel.tick = 0;
+        while (kernel.asked < HUGE_SLOW_ROW) {
+            take_step();
+        }
+    }
+    size_t live = arena_live_bytes(&own);
+    kernel.asked = 0;
+    kernel.tick = 4;
+    take_up_to(live + 6 * HUGE_PAGE_SIZE);
+    kernel.tick = 0;
+    take_up_to(live + 12 * HUGE_PAGE_SIZE);
+    assert_int_equal(kernel.asked, HUGE_SLOW_ROW);
+    kernel.now += HUGE_REST;
+    take_up_to(live + 16 * HUGE_PAGE_SIZE);
+    assert_in_range(kernel.asked, HUGE_SLOW_ROW + 3, HUGE_SLOW_ROW + 5);
+    fill_all();
+    assert_true(own_is_sound());
+    all_are_filled();
+}
+
 /* An advice that does not end is no harm to what is in the region. */
 static void an_end_that_is_refused_is_left(void **state)
 {
@@ -402,6 +445,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_kernel_without_them_is_no_harm,
                                         scene_begin, own_end),
         cmocka_unit_test_setup_teardown(what_cannot_be_cleared_is_not_asked_for,
+                                        scene_begin, own_end),
+        cmocka_unit_test_setup_teardown(who_is_slow_is_left_alone_for_a_while,
                                         scene_begin, own_end),
         cmocka_unit_test_setup_teardown(an_end_that_is_refused_is_left,
                                         scene_begin, own_end),
