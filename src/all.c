@@ -50,6 +50,7 @@
 #include "caches.c"
 #include "tcache_limits.c"
 #include "tcache.c"
+#include "sleepers.c"
 #include "quarantine.c"
 
 /* floor 6: verbs */

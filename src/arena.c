@@ -463,6 +463,29 @@ void arena_sort_arrivals(struct arena *arena, size_t most)
     }
 }
 
+/* Those at the end that are of one class are freed together. */
+static size_t free_last_of_parcel(struct arena *arena, struct parcel *parcel)
+{
+    void *mems[SLOW_STEP];
+    size_t count = 0;
+    unsigned size_class = entry_class(parcel->entries[parcel->count - 1]);
+    while (count < SLOW_STEP && parcel->count > 0 &&
+           entry_class(parcel->entries[parcel->count - 1]) == size_class) {
+        mems[count++] = entry_mem(parcel->entries[--parcel->count]);
+    }
+    count_returned(arena, size_class, count);
+    free_cached(arena, size_class, mems, count);
+    return count;
+}
+
+bool arena_free_parcel(struct arena *arena, struct parcel *parcel)
+{
+    for (size_t freed = 0; freed < SLOW_STEP && parcel->count > 0;) {
+        freed += free_last_of_parcel(arena, parcel);
+    }
+    return parcel->count > 0;
+}
+
 bool arena_shed_depot(struct arena *arena)
 {
     struct depot *depot = &arena->depot;

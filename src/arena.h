@@ -84,6 +84,10 @@ static inline size_t arena_arrivals(const struct arena *arena)
     return __atomic_load_n(&arena->arrivals_count, __ATOMIC_RELAXED);
 }
 
+/* Frees the blocks of a parcel for good, past the depot, up to SLOW_STEP of
+ * them; true when there are more. */
+bool arena_free_parcel(struct arena *arena, struct parcel *parcel);
+
 /* Frees a CACHED chunk for good. */
 void arena_free_cached(struct arena *arena, void *mem);
 

@@ -12,6 +12,9 @@ static struct {
 
 struct tcache *caches_spare[CACHE_SPARES];
 PTM_SPARSE struct tcache *caches_listed[CACHES_LISTED];
+struct caches_visited caches_visited = {
+    .lock = LOCK_INITIAL(LOCK_RANK_VISIT),
+};
 
 /* ---- how much ------------------------------------------------------------ */
 
@@ -156,8 +159,80 @@ void caches_unlist(const struct tcache *cache)
 {
     for (size_t i = 0; i < CACHES_LISTED; i++) {
         if (__atomic_load_n(&caches_listed[i], __ATOMIC_RELAXED) == cache) {
-            __atomic_store_n(&caches_listed[i], NULL, __ATOMIC_RELAXED);
+            __atomic_store_n(&caches_listed[i], NULL, __ATOMIC_SEQ_CST);
             return;
         }
     }
+}
+
+/* ---- visits -------------------------------------------------------------- */
+
+static void acquire_visit(void)
+{
+    while (!lock_acquire(&caches_visited.lock)) {
+        caches_after_fork_in_visit();
+    }
+}
+
+static struct tcache *listed_at(size_t place)
+{
+    return __atomic_load_n(&caches_listed[place], __ATOMIC_SEQ_CST);
+}
+
+static void set_visited(struct tcache *cache)
+{
+    __atomic_store_n(&caches_visited.cache, cache, __ATOMIC_SEQ_CST);
+}
+
+struct tcache *caches_visit(size_t place)
+{
+    struct tcache *cache = listed_at(place);
+    if (cache == NULL) {
+        return NULL;
+    }
+    acquire_visit();
+    set_visited(cache);
+    if (listed_at(place) != cache) {
+        caches_leave();
+        return NULL;
+    }
+    return cache;
+}
+
+void caches_leave(void)
+{
+    set_visited(NULL);
+    lock_release(&caches_visited.lock);
+}
+
+void caches_await_visitor(const struct tcache *cache)
+{
+    while (__atomic_load_n(&caches_visited.cache, __ATOMIC_SEQ_CST) == cache) {
+        acquire_visit();
+        lock_release(&caches_visited.lock);
+    }
+}
+
+static void put_back_what_was_taken(void)
+{
+    for (size_t i = 0; i < caches_visited.count; i++) {
+        const struct taken_out *taken = &caches_visited.taken[i];
+        if (*taken->base != taken->place && *taken->slot == taken->bottom) {
+            *taken->slot = taken->mem;
+        }
+    }
+    caches_visited.count = 0;
+}
+
+void caches_after_fork_in_visit(void)
+{
+    if (lock_is_confirmed(&caches_visited.lock)) {
+        return;
+    }
+    if (lock_is_orphaned(&caches_visited.lock)) {
+        put_back_what_was_taken();
+        set_visited(NULL);
+        lock_reset(&caches_visited.lock);
+    }
+    lock_confirm(&caches_visited.lock);
 }

@@ -111,6 +111,12 @@ enum {
      * a request: the thread does nothing but free. */
     CACHE_OVERFLOWS = 64,
 
+    /* Looks at a cache that does not change, of a thread that runs, until
+     * nobody looks again before there is a slow call somewhere; and what makes
+     * one sequence of places differ from another. */
+    SLEEPER_LOOKS = 8,
+    SLEEPER_FACTOR = 31,
+
     /* Classes that one slow call looks at to find one that is not used. */
     CACHE_HAND_STEPS = 4,
 
@@ -351,11 +357,15 @@ enum {
 #define CACHE_BYTES_SHARE 2
 
 /* What the slots of all threads' caches together can hold: this, or the given
- * share of what is live. A cache that is small may be had even so. Nobody but
- * its thread can empty a cache, and one that sleeps does not. */
+ * share of what is live. A cache that is small may be had even so. */
 #define CACHES_BYTES_MIN   ((size_t)32 << 20)
 #define CACHES_BYTES_SHARE 8
 #define CACHE_BYTES_ALWAYS ((size_t)64 << 10)
+
+/* Bytes that can be taken from the cache of a thread that sleeps for which it
+ * is visited: three times, all processors that run the program are interrupted.
+ */
+#define SLEEPER_BYTES ((size_t)8 << 10)
 
 /* Where they can hold so much, a thread that does nothing but free loses slots,
  * as long as a class of objects has so many bytes of them: it may fall asleep

@@ -9,6 +9,7 @@
 #include "options.h"
 #include "os.h"
 #include "purge.h"
+#include "sleepers.h"
 
 enum helper_state {
     HELPER_NONE,
@@ -45,6 +46,9 @@ static void sleep_until_wanted(void)
         }
         if (!must_stop() && !purge_is_wanted()) {
             os_wait(&bell, BELL_ASLEEP);
+        }
+        if (__atomic_load_n(&bell, __ATOMIC_RELAXED) == BELL_AWAKE) {
+            sleepers_expect();
         }
         __atomic_store_n(&bell, BELL_AWAKE, __ATOMIC_SEQ_CST);
     }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "arenas.h"
+#include "caches.h"
 #include "draw.h"
 #include "guard.h"
 #include "harden.h"
@@ -57,6 +58,7 @@ static void after_fork_in_child(void)
     mapped_after_fork();
     purge_after_fork();
     helper_after_fork();
+    caches_after_fork_in_visit();
     tcache_after_fork();
     harden_after_fork();
     draw_after_fork();

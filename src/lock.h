@@ -14,6 +14,7 @@
  *     ARENAS   the set of arenas: creation, free list, who is attached
  *     MAPPED   the table of direct mappings
  *     PROFILE  what a profile has written down
+ *     VISIT    who looks into another thread's cache (caches.h)
  *
  * Fork. The child has one thread; locks that other threads held at that
  * moment stay held in it for ever. ptm takes no locks before fork: that
@@ -45,6 +46,7 @@ enum lock_rank {
     LOCK_RANK_ARENAS = 3,
     LOCK_RANK_MAPPED = 4,
     LOCK_RANK_PROFILE = 5,
+    LOCK_RANK_VISIT = 6,
 };
 
 enum lock_state {

@@ -170,6 +170,15 @@ bool os_thread_exists(uint32_t number);
 /* Whether this process has no other thread. False where nobody tells. */
 bool os_is_alone(void);
 
+/* Processor time that a thread of this process has had, in nanoseconds; 0 where
+ * nobody tells, or there is none with this number. */
+uint64_t os_thread_time(uint32_t number);
+
+/* When this returns, every other thread of this process has gone through a full
+ * memory barrier since it was called, whatever it is doing. False where the
+ * kernel does not know how. */
+bool os_barrier_everywhere(void);
+
 /* Gives this thread a name of up to 15 characters, for ps and gdb. */
 void os_name_thread(const char *name);
 

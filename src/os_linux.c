@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -34,6 +35,9 @@
 enum {
     /* Enough for 8,192 CPUs, the most that the kernel can be built for. */
     CPU_MASK_WORDS = 128,
+
+    /* The clock of a thread (4), by what the scheduler has counted (2). */
+    THREAD_CLOCK = 6,
 };
 
 /* The result of the call, or -errno; errno itself stays as it was. */
@@ -425,6 +429,32 @@ bool os_is_alone(void)
     return quiet_syscall(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task",
                          (long)&threads, 0, 0, 0) == 0 &&
            threads.st_nlink == 3;
+}
+
+/* The clock of a thread's processor time has its number in it, as the kernel
+ * defines it for clock_gettime. */
+uint64_t os_thread_time(uint32_t number)
+{
+    struct timespec time;
+    long clock = (long)(int)(~number << 3 | THREAD_CLOCK);
+    long result =
+        quiet_syscall(SYS_clock_gettime, clock, (long)&time, 0, 0, 0, 0);
+    return result == 0
+               ? (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec
+               : 0;
+}
+
+static bool membarrier(int command)
+{
+    return quiet_syscall(SYS_membarrier, command, 0, 0, 0, 0, 0) == 0;
+}
+
+/* A process has to say once that it will ask for this. */
+bool os_barrier_everywhere(void)
+{
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+           (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+            membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
 }
 
 void os_name_thread(const char *name)

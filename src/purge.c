@@ -11,6 +11,7 @@
 #include "options.h"
 #include "os.h"
 #include "probes.h"
+#include "sleepers.h"
 #include "sweep.h"
 #include "tcache.h"
 
@@ -18,6 +19,7 @@
 static struct {
     struct lock lock;
     unsigned arena; /* to be looked at next; 0: no pass is under way */
+    size_t sleeper; /* the place among the caches to be looked at next */
     bool is_shed;   /* its depot was made smaller in this pass */
     uint64_t begun; /* when it began, in milliseconds */
     uint64_t due;   /* when the next one may; atomic */
@@ -192,6 +194,7 @@ static void go_on_to(unsigned arena)
 static void begin_pass(void)
 {
     purge.begun = os_milliseconds();
+    purge.sleeper = 0;
     go_on_to(1);
 }
 
@@ -212,6 +215,9 @@ static bool step_of_pass(void)
 {
     if (purge.arena == 0) {
         begin_pass();
+    }
+    if (sleepers_step(&purge.sleeper)) {
+        return true;
     }
     while (purge.arena <= arenas_count() &&
            arena_is_at_rest(arena_numbered(purge.arena))) {
@@ -247,7 +253,8 @@ bool purge_is_wanted(void)
             return true;
         }
     }
-    return mapped_keeps_any() || caches_have_spares();
+    return mapped_keeps_any() || caches_have_spares() ||
+           sleepers_are_expected();
 }
 
 uint64_t purge_interval(void)

@@ -3,7 +3,8 @@
  *
  * A pass is a SWEEP_OLD of every arena, after what its depot did not need
  * since the last pass was freed, and then an end to the mappings and caches
- * that were kept for a while. One begins every half of `decay`, if there is
+ * that were kept for a while. Before it the caches of threads that sleep are
+ * looked through (sleepers.h). One begins every half of `decay`, if there is
  * anything to do. It is made in steps, each with at most one arena's lock held
  * and bounded as sweep.h says, by one thread at a time:
  *

@@ -38,6 +38,8 @@ const struct tcache tcache_none = {
     .no_objects = {NULL, TCACHE_END},
     .base = {[0 ... CHUNK_CLASSES - 1] = NONE,
              [CHUNK_CLASSES... CLASS_COUNT - 1] = NO_OBJECTS},
+    .home = {[0 ... CHUNK_CLASSES - 1] = NONE,
+             [CHUNK_CLASSES... CLASS_COUNT - 1] = NO_OBJECTS},
     .outboxes = {[0 ... OUTBOXES - 1] = {.owner = OWNER_NONE,
                                          .first_tag = FIRST_TAG_NONE}},
 };
@@ -96,11 +98,11 @@ static bool ensure_slots(struct tcache *cache, unsigned size_class,
         return false;
     }
     size_t count = blocks_in(cache, size_class);
-    *tcache_slot(cache, base) =
-        class_is_run(size_class) ? tcache_bottom(cache) : NULL;
+    *tcache_slot(cache, base) = tcache_bottom_of(cache, size_class);
     memcpy(tcache_slot(cache, base) + 1, blocks_of(cache, size_class),
            count * SLOT_SIZE);
     cache->base[size_class] = (uint16_t)base;
+    cache->home[size_class] = (uint16_t)base;
     set_count(cache, size_class, count);
     cache->slots[size_class] = (uint8_t)capacity;
     cache->next_array = end;
@@ -137,6 +139,64 @@ static bool raise_capacity(struct tcache *cache, unsigned size_class)
     }
     set_capacity(cache, size_class, capacity);
     return true;
+}
+
+/* ---- slow calls, and visits ----------------------------------------------
+ */
+
+/* The array's blocks move to the start of it. The thread has not used them for
+ * a while: so it begins with few slots again. */
+static void move_home(struct tcache *cache, unsigned size_class)
+{
+    size_t count = blocks_in(cache, size_class);
+    void **from = blocks_of(cache, size_class);
+    cache->base[size_class] = cache->home[size_class];
+    memmove(blocks_of(cache, size_class), from, count * SLOT_SIZE);
+    set_count(cache, size_class, count);
+    set_capacity(cache, size_class,
+                 (unsigned)min_size(max_size(count, CACHE_FIRST_SLOTS),
+                                    cache->capacity[size_class]));
+}
+
+static void settle_after_visit(struct tcache *cache)
+{
+    cache->was_visited = false;
+    caches_count(cache->missed, 0);
+    cache->missed = 0;
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        if (cache->base[i] != cache->home[i]) {
+            move_home(cache, i);
+        }
+    }
+}
+
+PTM_NOINLINE static void meet_visitor(struct tcache *cache)
+{
+    caches_await_visitor(cache);
+    if (cache->was_visited) {
+        settle_after_visit(cache);
+    }
+}
+
+static void set_busy(struct tcache *cache, uint32_t busy, int order)
+{
+    __atomic_store_n(&cache->busy, busy, order);
+}
+
+/* From here to end_slow the cache is its thread's alone. sleepers.h says why
+ * the fence need only keep the compiler from moving the load. */
+PTM_INLINE void begin_slow(struct tcache *cache)
+{
+    set_busy(cache, cache->busy + 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(caches_is_visited(cache)) || unlikely(cache->was_visited)) {
+        meet_visitor(cache);
+    }
+}
+
+PTM_INLINE void end_slow(struct tcache *cache)
+{
+    set_busy(cache, cache->busy - 1, __ATOMIC_RELEASE);
 }
 
 /* ---- going home ------------------------------------------------------------
@@ -426,8 +486,10 @@ void tcache_flush(void)
 {
     struct tcache *cache = tcache_self();
     if (!is_none(cache)) {
+        begin_slow(cache);
         give_all(cache);
         send_all_outboxes(cache);
+        end_slow(cache);
     }
 }
 
@@ -536,14 +598,16 @@ static void move_oldest(struct tcache *cache, unsigned from, unsigned to,
 static void *borrow_from(struct tcache *cache, unsigned above,
                          unsigned size_class)
 {
-    size_t count = blocks_in(cache, above);
-    if (count == 0) {
+    if (*tcache_slot(cache, cache->top[above]) == NULL) {
         return NULL;
     }
-    void *mem = blocks_of(cache, above)[--count];
+    begin_slow(cache);
+    size_t count = blocks_in(cache, above) - 1; /* the newest is never taken */
+    void *mem = blocks_of(cache, above)[count];
     set_count(cache, above, count);
     move_oldest(cache, above, size_class,
                 min_size(count / 2, cache->capacity[size_class]));
+    end_slow(cache);
     return mem;
 }
 
@@ -732,9 +796,12 @@ void *tcache_refill(struct arena *arena, size_t request)
 {
     struct tcache *cache = tcache_self();
     ptm_assert(cache->owner == arena->number);
-    return request < tcache_limit(&tcache_limits.cached_small)
-               ? refill_small(cache, arena, request)
-               : refill_class(cache, arena, tcache_class_of(request));
+    begin_slow(cache);
+    void *mem = request < tcache_limit(&tcache_limits.cached_small)
+                    ? refill_small(cache, arena, request)
+                    : refill_class(cache, arena, tcache_class_of(request));
+    end_slow(cache);
+    return mem;
 }
 
 void *tcache_refill_aligned(struct arena *arena, size_t alignment,
@@ -752,7 +819,10 @@ void *tcache_refill_aligned(struct arena *arena, size_t alignment,
         return NULL;
     }
     serve_by(cache, size, size_class);
-    return refill_class(cache, arena, size_class);
+    begin_slow(cache);
+    void *mem = refill_class(cache, arena, size_class);
+    end_slow(cache);
+    return mem;
 }
 
 /* Whether there is a slot for a block of this large class now: in it, as blocks
@@ -847,12 +917,14 @@ void tcache_overflow(void *mem)
         count_watched(cache, arena_numbered(cache->owner), mem);
     }
     block_take_back(mem, size_class);
+    begin_slow(cache);
     note_use(cache, size_class);
     if (has_slot(cache, size_class) || make_slot(cache, &size_class)) {
         add_block(cache, size_class, mem);
     } else {
         give_blocks(cache, size_class, &mem, 1);
     }
+    end_slow(cache);
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -888,8 +960,10 @@ void tcache_destroy(void)
     if (!is_none(cache)) {
         tcache_flush();
         use_cache(&tcache_none);
+        begin_slow(cache); /* and never ends */
         caches_count(0, cache->capacity_bytes);
         caches_unlist(cache);
+        caches_await_visitor(cache);
         caches_unmap(cache, cache->next_array * SLOT_SIZE);
         bell_ring();
     }
@@ -901,7 +975,7 @@ void tcache_after_fork(void)
     if (!is_none(cache)) {
         cache->thread = os_thread();
     }
-    caches_after_fork(cache->capacity_bytes);
+    caches_after_fork(cache->capacity_bytes - cache->missed);
 }
 
 /* Sends all blocks of the class to their arena in `parcel`, and in as many more
@@ -940,11 +1014,9 @@ static bool send_all_classes(struct tcache *cache)
     return parcel != NULL;
 }
 
-void tcache_follow(struct arena *arena)
+static void move_to(struct tcache *cache, struct arena *arena)
 {
-    struct tcache *cache = tcache_self();
-    if (cache->owner == arena->number || is_none(cache) ||
-        !send_all_classes(cache)) {
+    if (!send_all_classes(cache)) {
         return;
     }
     cache->owner = arena->number;
@@ -953,6 +1025,17 @@ void tcache_follow(struct arena *arena)
     if (box->owner == arena->number) {
         push_parcel(arena, close_outbox(box));
     }
+}
+
+void tcache_follow(struct arena *arena)
+{
+    struct tcache *cache = tcache_self();
+    if (cache->owner == arena->number || is_none(cache)) {
+        return;
+    }
+    begin_slow(cache);
+    move_to(cache, arena);
+    end_slow(cache);
 }
 
 const struct description tcache_description[] = {

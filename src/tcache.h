@@ -31,6 +31,12 @@
  * A large block may leave its outbox again, to the program, when this thread
  * misses one of its class: it is still in this processor's caches, and need not
  * be sent.
+ *
+ * While a thread sleeps the helper may take the oldest blocks of its classes
+ * away, by raising the base of their arrays: see sleepers.h. What a thread does
+ * to its cache other than to take or add a block at `top` is a slow call: it
+ * says that it is busy, and waits where there is a visitor; and if there was
+ * one, it moves the arrays back to where they were.
  */
 #ifndef PTM_TCACHE_H
 #define PTM_TCACHE_H
@@ -79,6 +85,10 @@ struct tcache {
     uint8_t slots[CLASS_COUNT];    /* that the array has; 0: it is `none` */
     uint8_t capacity[CLASS_COUNT]; /* slots in use */
     uint8_t seen[CLASS_COUNT];     /* see take_unused_slots */
+    uint16_t home[CLASS_COUNT];    /* where the base is if there was no visit */
+    uint32_t busy;                 /* slow calls under way; atomic */
+    uint32_t missed;               /* bytes of slots below raised bases */
+    bool was_visited;              /* some base may be raised */
     uint32_t next_array;           /* the place where unused room begins */
     uint32_t capacity_bytes;       /* what all arrays could hold ... */
     uint32_t capacity_limit;       /* ... and may, for now */
@@ -153,6 +163,12 @@ PTM_INLINE void *tcache_pop_chunk(struct tcache *cache, size_t size_class)
 static inline void *tcache_bottom(struct tcache *cache)
 {
     return PTM_SEALED ? cache->none : NULL;
+}
+
+/* The same for any class. */
+static inline void *tcache_bottom_of(struct tcache *cache, unsigned size_class)
+{
+    return class_is_run(size_class) ? tcache_bottom(cache) : NULL;
 }
 
 PTM_INLINE bool tcache_is_object(const void *mem)

@@ -23,6 +23,7 @@
 #include "helper.h"
 #include "life.h"
 #include "limit.h"
+#include "sleepers.h"
 
 /* The function of that name that comes next in the order of libraries; all
  * threads find the same. */
@@ -79,7 +80,8 @@ PTM_EXPORT int setns(int file, int type)
  * outside of the program's sandbox. Asked of the kernel here, as libc does
  * nothing else, and the child of a fork in which another thread was loading a
  * library cannot look for libc's. Guarded blocks end as well: they need system
- * calls that a program without them would not make; and what is to be read of
+ * calls that a program without them would not make, and so do visits to threads
+ * that sleep; and what is to be read of
  * files is read, as a sandbox may kill who opens one. */
 PTM_EXPORT int prctl(int option, ...)
 {
@@ -93,6 +95,7 @@ PTM_EXPORT int prctl(int option, ...)
     if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP) {
         helper_stop();
         guard_be_quiet();
+        sleepers_be_quiet();
         limit_look_ahead();
         arenas_count_cpus();
     }

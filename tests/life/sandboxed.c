@@ -13,10 +13,12 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #define REFUSE(number)                                                         \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                         \
@@ -87,7 +89,8 @@ static void resize_mapping(void)
     free(block);
 }
 
-/* Who opens a file, or asks about one, is killed. */
+/* Who opens a file, or asks about one, is killed; and who makes barriers in
+ * other threads. */
 static int enter_sandbox_without_files(void)
 {
     struct sock_filter rules[] = {
@@ -97,6 +100,7 @@ static int enter_sandbox_without_files(void)
         KILL(SYS_readlinkat),
         KILL(SYS_statx),
         KILL(SYS_read),
+        KILL(SYS_membarrier),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
 
@@ -134,14 +138,41 @@ static void live_on_memory(void)
     _exit(0);
 }
 
+/* Has much in its cache, and sleeps: in other programs that goes back. */
+static void *fall_asleep(void *unused)
+{
+    enum { MOST = 20 };
+    char *blocks[MOST];
+    const struct timespec while_helper_looks = {0, 300 * 1000000};
+
+    for (int round = 0; round < 2 * MOST; round++) {
+        for (int i = 0; i < MOST; i++)
+            MUST((blocks[i] = malloc(3000)) != NULL);
+        for (int i = 0; i < MOST; i++)
+            free(blocks[i]);
+    }
+    nanosleep(&while_helper_looks, NULL);
+    return unused;
+}
+
+static void sleep_in_a_thread(void)
+{
+    pthread_t thread;
+
+    MUST(pthread_create(&thread, NULL, fall_asleep, NULL) == 0);
+    MUST(pthread_join(thread, NULL) == 0);
+}
+
 /* It is small by then, and has one thread. */
 static void live_without_files(void)
 {
     trial_watch();
+    MUST(ptm_option_set("decay", 4) == 0); /* which looks for a limit */
     if (enter_sandbox_without_files() != 0)
         _exit(TRIAL_SKIPPED);
     use_memory();
     hammer_some_in_threads(8, 100);
+    sleep_in_a_thread();
     _exit(0);
 }
 

@@ -73,6 +73,8 @@ static unsigned kind_of(long number)
         return FAULTY_MADVISE;
     case SYS_mremap:
         return FAULTY_MREMAP;
+    case SYS_membarrier:
+        return FAULTY_MEMBARRIER;
     default:
         return 0;
     }

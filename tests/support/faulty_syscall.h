@@ -24,7 +24,8 @@ enum faulty_kind {
     FAULTY_MPROTECT = 1 << 2,
     FAULTY_MADVISE = 1 << 3,
     FAULTY_MREMAP = 1 << 4,
-    FAULTY_ALL = (1 << 5) - 1,
+    FAULTY_MEMBARRIER = 1 << 5,
+    FAULTY_ALL = (1 << 6) - 1,
 };
 
 #define FAULTY_FOR_EVER ULONG_MAX
