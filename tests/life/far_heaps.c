@@ -57,7 +57,7 @@ static void resize_all(void)
 static void free_twice(char *block)
 {
     pid_t child = fork();
-    int status;
+    int status = 0;
     if (child == 0) {
         trial_watch();
         close(STDERR_FILENO);
@@ -65,7 +65,8 @@ static void free_twice(char *block)
         free(block);
         _exit(0);
     }
-    MUST(child > 0 && waitpid(child, &status, 0) == child);
+    MUST(child > 0);
+    MUST(waitpid(child, &status, 0) == child);
     MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
