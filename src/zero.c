@@ -14,7 +14,8 @@ PTM_SPARSE static uint64_t zero_bits[WORDS];
 static uint32_t hint; /* the word that had a clear bit last */
 
 /* The first part of the closed region. Of several threads that find it one
- * stores it: others may read it by then, and need no order for that. */
+ * stores it, and the tries of the others count as writes as well: so whoever
+ * reads it does so atomically. */
 static char *find_region(void)
 {
     char *region = closed_region();
@@ -59,9 +60,11 @@ void *zero_allocate(void)
     return NULL;
 }
 
+/* Who has a block knows the region: it is the same for all. */
 static size_t index_of(const void *mem)
 {
-    return ((uintptr_t)mem - (uintptr_t)zero_region) / MALLOC_ALIGNMENT;
+    const char *region = __atomic_load_n(&zero_region, __ATOMIC_RELAXED);
+    return ((uintptr_t)mem - (uintptr_t)region) / MALLOC_ALIGNMENT;
 }
 
 bool zero_is_live(const void *mem)
