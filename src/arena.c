@@ -11,6 +11,15 @@ void arena_initialise(struct arena *arena, unsigned number, unsigned flags)
     arena->bins.owner = number;
 }
 
+void arena_make_common(struct arena *arena)
+{
+    ptm_assert(!arena->is_private);
+    tags_make_common(arena->number);
+    for (struct heap *heap = arena->heaps; heap != NULL; heap = heap->next) {
+        heap_make_common(heap);
+    }
+}
+
 /* ---- runs ---------------------------------------------------------------- */
 
 /* Bytes of one class in use for which a run is worth it. */
@@ -464,12 +473,13 @@ void arena_sort_arrivals(struct arena *arena, size_t most)
 }
 
 /* Those at the end that are of one class are freed together. */
-static size_t free_last_of_parcel(struct arena *arena, struct parcel *parcel)
+static size_t free_last_of_parcel(struct arena *arena, struct parcel *parcel,
+                                  size_t from)
 {
     void *mems[SLOW_STEP];
     size_t count = 0;
     unsigned size_class = entry_class(parcel->entries[parcel->count - 1]);
-    while (count < SLOW_STEP && parcel->count > 0 &&
+    while (count < SLOW_STEP && parcel->count > from &&
            entry_class(parcel->entries[parcel->count - 1]) == size_class) {
         mems[count++] = entry_mem(parcel->entries[--parcel->count]);
     }
@@ -478,12 +488,12 @@ static size_t free_last_of_parcel(struct arena *arena, struct parcel *parcel)
     return count;
 }
 
-bool arena_free_parcel(struct arena *arena, struct parcel *parcel)
+bool arena_free_parcel(struct arena *arena, struct parcel *parcel, size_t from)
 {
-    for (size_t freed = 0; freed < SLOW_STEP && parcel->count > 0;) {
-        freed += free_last_of_parcel(arena, parcel);
+    for (size_t freed = 0; freed < SLOW_STEP && parcel->count > from;) {
+        freed += free_last_of_parcel(arena, parcel, from);
     }
-    return parcel->count > 0;
+    return parcel->count > from;
 }
 
 bool arena_shed_depot(struct arena *arena)

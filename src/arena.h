@@ -21,6 +21,7 @@
 #include "arena_state.h"
 #include "chunks.h"
 #include "proof.h"
+#include "tags.h"
 
 /* Makes an arena of zeroed memory with a lock in it. */
 void arena_initialise(struct arena *arena, unsigned number, unsigned flags);
@@ -55,6 +56,14 @@ static inline void arena_note_demand(struct arena *arena, unsigned size_class)
     arena->lent[size_class]++;
 }
 
+/* From now on the caches of all common arenas' threads take its blocks. */
+void arena_make_common(struct arena *arena);
+
+static inline bool arena_is_common(const struct arena *arena)
+{
+    return tags_owner(arena->number) == TAG_COMMON;
+}
+
 /* The page of this object, which is with the program, is busy: it is WATCHED no
  * longer, until a sweep finds it idle again. */
 void arena_end_watch(struct arena *arena, const void *mem);
@@ -84,9 +93,9 @@ static inline size_t arena_arrivals(const struct arena *arena)
     return __atomic_load_n(&arena->arrivals_count, __ATOMIC_RELAXED);
 }
 
-/* Frees the blocks of a parcel for good, past the depot, up to SLOW_STEP of
- * them; true when there are more. */
-bool arena_free_parcel(struct arena *arena, struct parcel *parcel);
+/* Frees the blocks of a parcel from this entry on for good, past the depot, the
+ * last first and up to SLOW_STEP of them; true when there are more. */
+bool arena_free_parcel(struct arena *arena, struct parcel *parcel, size_t from);
 
 /* Frees a CACHED chunk for good. */
 void arena_free_cached(struct arena *arena, void *mem);

@@ -147,6 +147,12 @@ enum {
      * microsecond. */
     WATCH_PATIENCE = 64,
 
+    /* A thread trades blocks with others when it was filled with so many times
+     * what lives in its arena while it sent home this share of as many blocks.
+     * Who replaces the blocks that another has left comes to one time. */
+    TRADE_TURNS = 2,
+    TRADE_SHARE = 2,
+
     /* Outboxes of a thread; the owner's number picks one. */
     OUTBOXES = 4,
 
@@ -390,6 +396,10 @@ enum {
 /* What one outbox may hold back, in bytes of blocks above 1 KiB; the others are
  * bounded by their number, and are 256 KiB at most. */
 #define OUTBOX_BYTES ((size_t)256 << 10)
+
+/* ... and with so much, however little lives: what a few tasks handed over is
+ * no trade. */
+#define TRADE_LEAST ((size_t)512 << 10)
 
 /* Chunks of one class that an arena has lent before it makes runs for their
  * requests: less than the first run of a class takes would be no gain. */

@@ -130,14 +130,15 @@ static size_t commit_behind(char *start, size_t room, size_t need,
     return got;
 }
 
-/* All pages that are committed have a tag now. */
-static void tag_pages(struct heap *heap, unsigned owner)
+/* All pages that are committed have a tag now, of the arena with this number.
+ */
+static void tag_pages(struct heap *heap, unsigned number)
 {
     size_t from = heap->tagged / RUN_SIZE;
     size_t to = round_up(heap->committed, RUN_SIZE) / RUN_SIZE;
     if (from < to) {
         tags_set((char *)heap + heap->tagged, heap->page_class + from,
-                 to - from, owner);
+                 to - from, tags_owner(number));
         heap->tagged = to * RUN_SIZE;
     }
 }
@@ -243,6 +244,11 @@ size_t heap_shrink(struct heap *heap, const void *end)
     return surplus;
 }
 
+void heap_make_common(struct heap *heap)
+{
+    tags_set(heap, heap->page_class, heap->tagged / RUN_SIZE, TAG_COMMON);
+}
+
 void heap_watch_page(struct heap *heap, const void *mem, bool watch)
 {
     if (heap_run_class(heap, mem) != 0) {
@@ -281,7 +287,7 @@ bool heap_destroy(struct heap *heap)
     owner_set(heap, 0);
     if (!os_unmap(heap, heap->reserved)) {
         owner_set(heap, owner);
-        tags_set(heap, heap->page_class, tagged, owner);
+        tags_set(heap, heap->page_class, tagged, tags_owner(owner));
         return false;
     }
     if (runs != NULL) {

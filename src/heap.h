@@ -146,6 +146,9 @@ size_t heap_shrink(struct heap *heap, const void *end);
  * limit of mappings): the heap is then as it was. */
 bool heap_destroy(struct heap *heap);
 
+/* Its arena has become common: so do its tags. */
+void heap_make_common(struct heap *heap);
+
 /* ---- runs ---------------------------------------------------------------- */
 
 static inline size_t heap_page_of(const void *mem)

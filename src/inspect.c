@@ -517,7 +517,7 @@ static bool check_depot(struct walk *walk)
 /* What free reads first says what the owner table and the heap say. */
 static bool check_tags(struct walk *walk)
 {
-    unsigned owner = walk->arena->number;
+    unsigned owner = tags_owner(walk->arena->number);
     for (const struct heap *heap = walk->arena->heaps; heap != NULL;
          heap = heap->next) {
         size_t place = tags_place(heap);

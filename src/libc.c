@@ -121,7 +121,7 @@ void *__libc_malloc(size_t size)
 
 static PTM_NOINLINE void free_slow(void *mem, const void *caller)
 {
-    if (harden_free_quickly(mem)) {
+    if (harden_free_quickly(mem) || tcache_free_common(mem)) {
         return;
     }
     const struct ptm_hooks *hooks = hooks_get();

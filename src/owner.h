@@ -6,7 +6,8 @@
  *                                         begins at that 64 MiB boundary
  *
  * Free asks it only of addresses that have no place in the table of pages
- * (tags.h), which says the same and more.
+ * (tags.h), which says the same and more, and of pages that are said there to
+ * be of any of several arenas.
  *
  * The table takes 2 MiB (4 on aarch64) of zero pages, of which a process
  * touches one or two. Reading it does not touch the address in question, so a

@@ -263,17 +263,43 @@ static struct parcel *take_blocks_of(struct tcache *cache)
     return caches_visited.count > 0 ? take_what_was_put_aside(cache) : NULL;
 }
 
+/* Those that have the owner of the last come to the end; returns where they
+ * begin. */
+static size_t gather_last(struct parcel *parcel, unsigned owner)
+{
+    size_t from = parcel->count;
+    for (size_t i = parcel->count; i-- > 0;) {
+        uint64_t entry = parcel->entries[i];
+        if (owner_of(entry_mem(entry)) == owner) {
+            parcel->entries[i] = parcel->entries[--from];
+            parcel->entries[from] = entry;
+        }
+    }
+    return from;
+}
+
 /* An arena that was lost to a fork takes nothing. */
-static void send_home(struct parcel *parcels, unsigned owner)
+static void free_those_of_last(struct parcel *parcel)
+{
+    unsigned owner = owner_of(entry_mem(parcel->entries[parcel->count - 1]));
+    struct arena *arena = arena_numbered(owner);
+    size_t from = gather_last(parcel, owner);
+    bool more = true;
+    while (more && arena_acquire(arena)) {
+        more = arena_free_parcel(arena, parcel, from);
+        arena_release(arena);
+    }
+    parcel->count = from;
+}
+
+/* A thread's cache may have blocks of several arenas: see tcache.h. */
+static void send_home(struct parcel *parcels)
 {
     while (parcels != NULL) {
         struct parcel *parcel = parcels;
-        struct arena *arena = arena_numbered(owner);
-        bool more = true;
         parcels = parcel_next(parcel);
-        while (more && arena_acquire(arena)) {
-            more = arena_free_parcel(arena, parcel);
-            arena_release(arena);
+        while (parcel->count > 0) {
+            free_those_of_last(parcel);
         }
         parcel_put(parcel);
     }
@@ -286,9 +312,8 @@ bool sleepers_rob(size_t place)
         return false;
     }
     struct parcel *parcels = take_blocks_of(cache);
-    unsigned owner = cache->owner; /* which no thread changes without waiting */
     caches_leave();
-    send_home(parcels, owner);
+    send_home(parcels);
     return parcels != NULL;
 }
 

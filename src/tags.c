@@ -4,6 +4,7 @@
 
 PTM_SPARSE uint16_t tags[TAGS];
 size_t tags_start;
+bool tags_common[TAG_COMMON];
 
 /* Where huge pages are always on, one tag would cost 2 MiB. */
 static void avoid_huge_pages(void)
@@ -12,6 +13,11 @@ static void avoid_huge_pages(void)
     uintptr_t start = round_up((uintptr_t)tags, page);
     uintptr_t end = round_down((uintptr_t)tags + sizeof tags, page);
     os_avoid_huge_pages((void *)start, end - start);
+}
+
+void tags_make_common(unsigned number)
+{
+    __atomic_store_n(&tags_common[number], true, __ATOMIC_RELAXED);
 }
 
 /* Of two threads that make the first heap at once one sets it. */

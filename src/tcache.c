@@ -141,6 +141,18 @@ static bool raise_capacity(struct tcache *cache, unsigned size_class)
     return true;
 }
 
+/* The cache takes what has the tags of the arena that fills it. What comes from
+ * several is to be sorted, even by a handler that comes between. */
+static void match_tags(struct tcache *cache)
+{
+    unsigned owner = tags_owner(cache->owner);
+    if (owner == TAG_COMMON) {
+        cache->is_mixed = true;
+        __atomic_signal_fence(__ATOMIC_RELEASE);
+    }
+    cache->first_tag = tag_of(owner, 1);
+}
+
 /* ---- slow calls, and visits ----------------------------------------------
  */
 
@@ -260,6 +272,7 @@ PTM_NOINLINE void tcache_send(struct outbox *box)
     }
     struct parcel *parcel = close_outbox(box);
     if (parcel->count > 0) {
+        tcache_self()->sent += parcel->count;
         send_parcel(owner, parcel);
     } else {
         parcel_put(parcel);
@@ -347,6 +360,14 @@ static void count_watched(struct tcache *cache, struct arena *arena,
     }
 }
 
+bool tcache_free_common(void *mem)
+{
+    unsigned tag = tcache_tag_of(mem);
+    return tag_owner(tag) == TAG_COMMON &&
+           tcache_free_remote(tcache_self(),
+                              tag_of(owner_of(mem), tag_byte(tag)), mem);
+}
+
 bool tcache_free_watched(void *mem)
 {
     struct tcache *cache = tcache_self();
@@ -381,6 +402,19 @@ static bool send_object(struct outbox *box, unsigned owner, size_t page_byte,
     return true;
 }
 
+/* The outbox is open, and the block CACHED. */
+static void add_cached(struct outbox *box, unsigned size_class, void *mem)
+{
+    *box->next++ = parcel_entry(mem, size_class);
+    if (class_is_large(size_class)) {
+        box->bytes += (uint32_t)chunk_size(mem2chunk(mem));
+        box->large |= large_class_bit(size_class);
+    }
+    if (parcel_ends_at(box->next) || box->bytes >= OUTBOX_BYTES) {
+        tcache_send(box);
+    }
+}
+
 bool tcache_free_remote_slowly(void *mem)
 {
     struct tcache *cache = tcache_self();
@@ -405,15 +439,8 @@ bool tcache_free_remote_slowly(void *mem)
         !open_outbox(box, owner)) {
         return false;
     }
-    *box->next++ = parcel_entry(mem, size_class);
-    if (class_is_large(size_class)) {
-        box->bytes += (uint32_t)word_size(low);
-        box->large |= large_class_bit(size_class);
-    }
     chunk_store_seal(chunk, seal ^ seal_keys.cached);
-    if (parcel_ends_at(box->next) || box->bytes >= OUTBOX_BYTES) {
-        tcache_send(box);
-    }
+    add_cached(box, size_class, mem);
     return true;
 }
 
@@ -452,6 +479,42 @@ static void give_blocks(const struct tcache *cache, unsigned size_class,
     }
 }
 
+/* A CACHED block of another arena. Where there is no memory for a parcel, the
+ * lock is waited for. */
+static void send_to_owner(struct tcache *cache, unsigned owner,
+                          unsigned size_class, void *mem)
+{
+    struct outbox *box = &cache->outboxes[owner % OUTBOXES];
+    if (likely(open_outbox(box, owner))) {
+        add_cached(box, size_class, mem);
+        return;
+    }
+    struct arena *arena = arena_numbered(owner);
+    if (arena_acquire(arena)) {
+        arena_give(arena, size_class, &mem, 1);
+        sweep_excess(arena);
+        arena_release(arena);
+    }
+}
+
+/* Sends those of other arenas home; returns how many are left, which come
+ * first. */
+static size_t send_others_home(struct tcache *cache, unsigned size_class,
+                               void **mems, size_t count)
+{
+    size_t own = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned owner = owner_of(mems[i]);
+        if (owner == cache->owner) {
+            mems[own++] = mems[i];
+        } else {
+            send_to_owner(cache, owner, size_class, mems[i]);
+        }
+    }
+    return own;
+}
+
+/* Where an arena is given, it is the cache's, and so are the blocks. */
 static void give_oldest(struct tcache *cache, unsigned size_class, size_t count,
                         struct arena *locked)
 {
@@ -459,7 +522,12 @@ static void give_oldest(struct tcache *cache, unsigned size_class, size_t count,
     if (locked != NULL) {
         arena_give(locked, size_class, mems, count);
     } else {
-        give_blocks(cache, size_class, mems, count);
+        size_t own = cache->is_mixed
+                         ? send_others_home(cache, size_class, mems, count)
+                         : count;
+        if (own > 0) {
+            give_blocks(cache, size_class, mems, own);
+        }
     }
     size_t left = blocks_in(cache, size_class) - count;
     memmove(mems, mems + count, left * SLOT_SIZE);
@@ -514,6 +582,20 @@ static void take_slots_away(struct tcache *cache, unsigned size_class,
     set_capacity(cache, size_class, 0);
 }
 
+/* With a lock held nothing is sent to other arenas. */
+static bool may_give_all(struct tcache *cache, unsigned size_class,
+                         const struct arena *locked)
+{
+    void *const *mems = blocks_of(cache, size_class);
+    size_t count = blocks_in(cache, size_class);
+    for (size_t i = 0; locked != NULL && cache->is_mixed && i < count; i++) {
+        if (owner_of(mems[i]) != locked->number) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Takes the slots of a class away that has as many blocks as when the hand
  * came by last, one more than which is `seen`; looks at a few. */
 static void take_unused_slots(struct tcache *cache, unsigned size_class,
@@ -526,7 +608,7 @@ static void take_unused_slots(struct tcache *cache, unsigned size_class,
             continue;
         }
         size_t seen = blocks_in(cache, hand) + 1;
-        if (cache->seen[hand] == seen) {
+        if (cache->seen[hand] == seen && may_give_all(cache, hand, locked)) {
             take_slots_away(cache, hand, locked);
             return;
         }
@@ -658,6 +740,32 @@ static void *take_newest(struct tcache *cache, unsigned size_class)
     return mem;
 }
 
+/* The newest block of a class that has some whose arena is this one, which is
+ * locked; or, where all are of others, one from the arena. */
+static void *take_own(struct tcache *cache, struct arena *arena,
+                      unsigned size_class)
+{
+    void **mems = blocks_of(cache, size_class);
+    size_t last = blocks_in(cache, size_class) - 1;
+    if (class_is_run(size_class)) {
+        /* It may be the reason why malloc has come here. */
+        object_verify_cached(arena_numbered(owner_of(mems[last])), mems[last]);
+    }
+    for (size_t i = last + 1; i-- > 0;) {
+        void *mem = mems[i];
+        if (!cache->is_mixed || owner_of(mem) == arena->number) {
+            mems[i] = mems[last];
+            mems[last] = mem;
+            return take_newest(cache, size_class);
+        }
+    }
+    void *mem = NULL;
+    if (arena_take(arena, size_class, &mem, 1) > 0) {
+        block_hand_out(mem, size_class);
+    }
+    return mem;
+}
+
 static bool has_slot(const struct tcache *cache, unsigned size_class)
 {
     return blocks_in(cache, size_class) < cache->capacity[size_class];
@@ -737,7 +845,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
 {
     if (blocks_in(cache, size_class) > 0) {
         arena->zero_from = NULL;
-        return take_newest(cache, size_class);
+        return take_own(cache, arena, size_class);
     }
     note_use(cache, size_class);
     cache->overflows = 0;
@@ -758,6 +866,8 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
     }
     PROBE_2(ptm, refill, size_class, got);
     guard_count(got);
+    cache->filled += got;
+    cache->filled_bytes += got * class_size(size_class);
     turn_round(mems, got);
     if (got > 1) {
         set_count(cache, size_class, got - 1);
@@ -792,10 +902,40 @@ static void *refill_small(struct tcache *cache, struct arena *arena,
     return mem;
 }
 
+static void forget_trade(struct tcache *cache)
+{
+    cache->sent = 0;
+    cache->filled = 0;
+    cache->filled_bytes = 0;
+}
+
+/* The thread was filled with as much as lives in its arena, several times. If
+ * it sent as many blocks home to others meanwhile, it trades with these. */
+static void judge_trade(struct tcache *cache, struct arena *arena)
+{
+    if (TRADE_SHARE * cache->sent >= cache->filled) {
+        arena_make_common(arena);
+    }
+    forget_trade(cache);
+}
+
+/* The arena is locked and fills the cache. Who takes over what another thread
+ * has allocated sends that home once, and then as much of its own arena lives:
+ * so it does not come to that many turns. */
+static void note_trade(struct tcache *cache, struct arena *arena)
+{
+    if (unlikely(cache->filled_bytes >= TRADE_LEAST) &&
+        cache->filled_bytes >= TRADE_TURNS * arena_live_bytes(arena)) {
+        judge_trade(cache, arena);
+    }
+    match_tags(cache);
+}
+
 void *tcache_refill(struct arena *arena, size_t request)
 {
     struct tcache *cache = tcache_self();
     ptm_assert(cache->owner == arena->number);
+    note_trade(cache, arena);
     begin_slow(cache);
     void *mem = request < tcache_limit(&tcache_limits.cached_small)
                     ? refill_small(cache, arena, request)
@@ -916,6 +1056,7 @@ void tcache_overflow(void *mem)
     if (class_is_run(size_class) && page_is_watched(mem)) {
         count_watched(cache, arena_numbered(cache->owner), mem);
     }
+    match_tags(cache); /* another thread of the arena may have changed them */
     block_take_back(mem, size_class);
     begin_slow(cache);
     note_use(cache, size_class);
@@ -1001,7 +1142,7 @@ static struct parcel *send_class(struct tcache *cache, unsigned size_class,
 /* False when some are left, for want of memory. */
 static bool send_all_classes(struct tcache *cache)
 {
-    if (cache->owner == OWNER_NONE) {
+    if (cache->owner == OWNER_NONE || cache->is_mixed) {
         return true;
     }
     struct parcel *parcel = parcel_get();
@@ -1020,7 +1161,8 @@ static void move_to(struct tcache *cache, struct arena *arena)
         return;
     }
     cache->owner = arena->number;
-    cache->first_tag = tag_of(arena->number, 1);
+    match_tags(cache);
+    forget_trade(cache);
     struct outbox *box = &cache->outboxes[arena->number % OUTBOXES];
     if (box->owner == arena->number) {
         push_parcel(arena, close_outbox(box));

@@ -20,17 +20,47 @@
  * every array of it is empty and full at once, so nothing is asked on the
  * way.
  *
- * All blocks in a cache belong to the arena whose number is `owner`, and are
- * CACHED: chunks carry that seal, objects of runs their mark. Which class
- * serves a small request, of chunks or of objects, is written down for each
- * size when the thread first asks its arena for one of that step; at first it
- * is a class that is always empty. Those of other arenas that this thread frees
- * wait in outboxes, in a parcel each, until an inbox gets them. An outbox is
- * closed, and then is no arena's, or it has a parcel with room in it. The last
- * entry of a parcel ends where its alignment does: so that is where it is full.
- * A large block may leave its outbox again, to the program, when this thread
- * misses one of its class: it is still in this processor's caches, and need not
- * be sent.
+ * All blocks in a cache are CACHED: chunks carry that seal, objects of runs
+ * their mark. As a rule all belong to the arena whose number is `owner`, and
+ * `first_tag` is of that number. Two threads that have blocks of one arena have
+ * them on the same lines. Which class serves a small request, of chunks or of
+ * objects, is written down for each size when the thread first asks its arena
+ * for one of that step; at first it is a class that is always empty.
+ *
+ * Those of other arenas that this thread frees wait in outboxes, in a parcel
+ * each, until an inbox gets them. An outbox is closed, and then is no arena's,
+ * or it has a parcel with room in it. The last entry of a parcel ends where its
+ * alignment does: so that is where it is full. A large block may leave its
+ * outbox again, to the program, when this thread misses one of its class: it is
+ * still in this processor's caches, and need not be sent.
+ *
+ * But where threads trade blocks all the time, these lie beside each other
+ * anyway, and the way home is for nothing, as is to tell them apart: a branch
+ * that nobody can predict. So the arena of a thread that is found to do so
+ * becomes COMMON: the tags of its pages have that in place of its number, and
+ * so has the cache's first_tag. Then free takes blocks of all common arenas
+ * alike, as far as there are slots that the cache got for blocks of its own;
+ * who wants to know whose a block is asks the owner table. What leaves the
+ * cache, to the arena or to an outbox, is sorted. A cache that has moved to
+ * another arena since, which need not be common, may still have some
+ * (is_mixed).
+ *
+ * Why that is right while tags change. The owner in the tags of an arena is its
+ * number or COMMON, stored by who holds its lock. It changes once, and a reader
+ * may see it late, of one page before the other. The owner table says the
+ * number before, after, and meanwhile. A cache's first_tag is COMMON only if
+ * the arena that fills it is, and else of that one's number. So a tag that
+ * matches first_tag is COMMON, and any such block is welcome in a cache that
+ * sorts what leaves, or the number of the arena that fills the cache. One that
+ * does not match may be of the same arena all the same: of another thread that
+ * has made it common, or of before. Outboxes go by numbers alone: a tag that
+ * matches one has its arena's number, which is true whatever the arena has
+ * become. COMMON matches no outbox. What matches nothing goes the slow way,
+ * where tcache_free_common puts the number of the owner table in the tag's
+ * place and asks the outbox again, and all that comes behind goes by that
+ * number too: a block of the thread's own arena comes to tcache_overflow, where
+ * the cache learns what the arena is. Of a heap outside the window the tag is
+ * made of the number and what tags_owner says of it, early or late: the same.
  *
  * While a thread sleeps the helper may take the oldest blocks of its classes
  * away, by raising the base of their arrays: see sleepers.h. What a thread does
@@ -53,8 +83,8 @@
 #include "tcache_limits.h"
 
 enum {
-    /* No arena's number, and the tag of no page. */
-    OWNER_NONE = 255,
+    /* No arena's number, and the tag of no page: tags have 16 bits. */
+    OWNER_NONE = 256,
     FIRST_TAG_NONE = OWNER_NONE << TAG_OWNER_SHIFT | 1,
 };
 
@@ -62,7 +92,7 @@ struct outbox {
     uint64_t *next;     /* room for an entry of the parcel; NULL: closed */
     uint32_t owner;     /* OWNER_NONE: closed */
     uint32_t bytes;     /* of the blocks in it that are not small */
-    uint32_t first_tag; /* as in struct tcache, of the owner */
+    uint32_t first_tag; /* as in struct tcache, of the owner's number */
     bool is_old;        /* has seen a tick */
     uint64_t large; /* a bit for each large class of which it may have blocks */
 };
@@ -72,10 +102,10 @@ struct tcache {
     /* The class that serves a request of so many bytes. All of a step have the
      * same; so malloc need not find the step. */
     uint8_t serving[RUN_OBJECT_MAX + 1];
-    /* The tag of pages with the first class of objects of the arena whose cache
-     * this is; the one before is that of pages with chunks. */
+    /* The tag of pages with the first class of objects of the arena that fills
+     * the cache; the one before is that of pages with chunks. */
     size_t first_tag;
-    uint32_t owner;
+    uint32_t owner; /* the number of the arena that fills it */
     /* The arrays of classes that have none: of chunks, and of objects. */
     void *none[2];
     void *no_objects[2];
@@ -97,6 +127,10 @@ struct tcache {
     unsigned slow_calls;           /* since outboxes were last sent */
     unsigned watched;              /* objects of WATCHED pages freed, lately */
     struct outbox outboxes[OUTBOXES];
+    bool is_mixed;       /* it may have blocks of several arenas */
+    size_t sent;         /* blocks to other arenas, lately */
+    size_t filled;       /* blocks that it was filled with meanwhile, and ... */
+    size_t filled_bytes; /* ... what they come to: see note_trade */
     uint32_t thread; /* the kernel's number of it, for who looks from outside */
 };
 
@@ -304,9 +338,9 @@ PTM_INLINE bool tcache_free_chunk(struct tcache *cache, size_t size_class,
     return true;
 }
 
-/* Takes a block of the cache's owner, if it is sound, cached, and has a slot:
- * else false, and it is as it was, but for what is in it. `mem` may be anything
- * in a page of the owner's without objects. */
+/* Takes a block of the cache's owner, or of any common arena if that is one, if
+ * it is sound, cached, and has a slot: else false, and it is as it was, but for
+ * what is in it. `mem` may be anything in such a page without objects. */
 PTM_INLINE bool tcache_free_own_chunk(struct tcache *cache, void *mem)
 {
     struct chunk *chunk = mem2chunk(mem);
@@ -384,8 +418,13 @@ PTM_INLINE bool tcache_free_remote(struct tcache *cache, unsigned tag,
     return true;
 }
 
-/* The number of an object's class, in a page of the cache's owner with this
- * tag; CHUNKS_NUMBER: there are chunks in it. Larger ones are neither. */
+/* The same for a block of a common arena that is not this thread's, for which
+ * there was no slot, or which this thread does not take. */
+bool tcache_free_common(void *mem);
+
+/* The number of an object's class, in a page with this tag whose blocks the
+ * cache takes; CHUNKS_NUMBER: there are chunks in it. Larger ones are neither.
+ */
 static inline size_t tcache_number_of(const struct tcache *cache, unsigned tag)
 {
     size_t number = tag - cache->first_tag;
@@ -414,9 +453,9 @@ static inline unsigned tcache_tag_of(const void *mem)
         return tag_at(place);
     }
     unsigned owner = owner_of(mem);
-    return owner != 0
-               ? tag_of(owner, (unsigned)heap_page_byte(heap_for_ptr(mem), mem))
-               : 0;
+    return owner != 0 ? tag_of(tags_owner(owner),
+                               (unsigned)heap_page_byte(heap_for_ptr(mem), mem))
+                      : 0;
 }
 
 static inline bool tcache_free(void *mem)

@@ -12,7 +12,8 @@
  *
  * Half of the blocks are of a few small sizes, so that runs serve them, and
  * many of those objects are freed by threads of other arenas, and some while
- * the kernel has a part of their page.
+ * the kernel has a part of their page. One arena after the other becomes
+ * common, while its threads are at work.
  *
  * concurrent [SECONDS]. The thread sanitizer's build is where this program is
  * most wanted.
@@ -40,6 +41,7 @@ enum {
     MAILBOXES = 32,
     MOST_STEPS = 20000,
     FIRST_ARENAS = 3,
+    ROUNDS_TO_COMMON = 5,
     SECONDS = 5,
 };
 
@@ -53,6 +55,7 @@ static _Atomic(struct block *) mailboxes[MAILBOXES];
 static atomic_bool is_over;
 static atomic_ulong objects_freed;
 static atomic_ulong objects_sent;    /* of them, by threads of other arenas */
+static atomic_ulong objects_taken;   /* ... whose caches take them */
 static atomic_ulong objects_watched; /* ... and those of watched pages */
 
 /* ---- blocks ------------------------------------------------------------- */
@@ -123,6 +126,14 @@ static struct block *new_block(struct rng *rng)
     return block;
 }
 
+/* Where there is a slot. */
+static bool is_taken(const struct block *block)
+{
+    unsigned owner = tag_owner(tcache_tag_of(block));
+    return owner == TAG_COMMON &&
+           tcache_self()->first_tag == tag_of(TAG_COMMON, 1);
+}
+
 static void count_object(const struct block *block)
 {
     unsigned owner = owner_of(mem2chunk(block));
@@ -130,6 +141,7 @@ static void count_object(const struct block *block)
         atomic_fetch_add(&objects_freed, 1);
         if (owner != tcache_self()->owner) {
             atomic_fetch_add(&objects_sent, 1);
+            atomic_fetch_add(&objects_taken, is_taken(block));
         }
         if ((heap_page_byte(heap_for_ptr(block), block) & RUN_WATCHED) != 0) {
             atomic_fetch_add(&objects_watched, 1);
@@ -244,15 +256,26 @@ static void change_options(struct rng *rng)
     tcache_bypass(rng_below(rng, 4) == 0);
 }
 
+static void make_common(struct arena *arena)
+{
+    MUST(arena_acquire(arena));
+    arena_make_common(arena);
+    arena_release(arena);
+}
+
 static void *look_after(void *unused)
 {
     struct rng rng = {99};
+    unsigned rounds = 0, common = 0;
     while (!atomic_load(&is_over)) {
         change_options(&rng);
         must_be_sound();
         count_all();
         count_bins(arena_numbered(1 + (unsigned)rng_below(&rng, FIRST_ARENAS)));
         purge_everything(rng_below(&rng, 100000));
+        if (++rounds % ROUNDS_TO_COMMON == 0 && common < arenas_count()) {
+            make_common(arena_numbered(++common));
+        }
     }
     return unused;
 }
@@ -293,7 +316,7 @@ static void run_workers_until(time_t end)
     for (int i = 0; i < WORKERS; i++) {
         MUST(pthread_create(&workers[i], NULL, work, (void *)++seed) == 0);
     }
-    while (time(NULL) < end) {
+    while (time(NULL) < end || atomic_load(&objects_taken) == 0) {
         pthread_t *worker = &workers[seed % WORKERS];
         MUST(pthread_join(*worker, NULL) == 0);
         MUST(pthread_create(worker, NULL, work, (void *)++seed) == 0);
@@ -344,9 +367,9 @@ int main(int argument_count, char **arguments)
     MUST(pthread_join(keeper, NULL) == 0);
     nothing_must_be_left();
     printf("%lu objects freed, %lu of them by threads of other arenas, %lu of "
-           "watched pages\n",
+           "these for their caches, %lu of watched pages\n",
            atomic_load(&objects_freed), atomic_load(&objects_sent),
-           atomic_load(&objects_watched));
+           atomic_load(&objects_taken), atomic_load(&objects_watched));
     MUST(atomic_load(&objects_freed) > 100 && atomic_load(&objects_sent) > 0);
     MUST(atomic_load(&objects_watched) > 0);
     return 0;

@@ -136,6 +136,96 @@ static void a_heap_tags_what_it_commits(void *unused)
     }
 }
 
+static void must_have_owner(const struct heap *heap, unsigned owner)
+{
+    for (size_t i = 0; i < heap->tagged / RUN_SIZE; i++) {
+        MUST(tag_of_page((const char *)heap + i * RUN_SIZE) ==
+             tag_of(owner, heap->page_class[i]));
+    }
+}
+
+/* With what it has, what it gets, and what it cannot get rid of. */
+static void a_common_arenas_tags_say_so(void *unused)
+{
+    (void)unused;
+    MUST(alloc_malloc(1000) != NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        blocks[i] = alloc_malloc(64);
+    }
+    MUST(block_run_class(blocks[MANY - 1]) != 0);
+    struct arena *arena = arena_numbered(1);
+    struct heap *heap = arena->heaps;
+    MUST(arena_acquire(arena));
+    must_have_owner(heap, 1);
+    MUST(tags_owner(1) == 1 && !arena_is_common(arena));
+    arena_make_common(arena);
+    MUST(tags_owner(1) == TAG_COMMON && arena_is_common(arena));
+    must_have_owner(heap, TAG_COMMON);
+    size_t before = heap->tagged;
+    MUST(owner_of((char *)heap + before) == 1);
+    heap_watch_page(heap, blocks[0], true);
+    must_have_owner(heap, TAG_COMMON);
+    heap_watch_page(heap, blocks[0], false);
+    must_have_owner(heap, TAG_COMMON);
+    arena_release(arena);
+    must_be_sound();
+    struct heap *other = heap_create(arena, 1, 1000, 1000);
+    MUST(other != NULL && other->tagged > 0);
+    must_have_owner(other, TAG_COMMON);
+    before = other->tagged;
+    MUST(heap_grow(other, 10 * RUN_SIZE, 10 * RUN_SIZE));
+    MUST(other->tagged > before);
+    must_have_owner(other, TAG_COMMON);
+    faulty_use(&no_unmapping);
+    MUST(!heap_destroy(other));
+    faulty_use(NULL);
+    must_have_owner(other, TAG_COMMON);
+    before = other->tagged;
+    MUST(heap_destroy(other));
+    MUST(tag_of_page((char *)other + before - 1) == 0);
+    MUST(tag_of_page(other) == 0);
+}
+
+/* A tag that says otherwise is damage. */
+static void a_common_page_with_a_number_is_found(void *unused)
+{
+    struct damage damage;
+    (void)unused;
+    void *mem = alloc_malloc(1000);
+    struct arena *arena = arena_numbered(1);
+    MUST(arena_acquire(arena));
+    arena_make_common(arena);
+    arena_release(arena);
+    must_be_sound();
+    tags_set(mem, &arena->heaps->page_class[heap_page_of(mem)], 1, 1);
+    MUST(!inspect_everything(&damage));
+}
+
+/* One that is no arena's takes nothing, and one that is takes what is that
+ * arena's, and has objects or chunks. */
+static void first_tags_match_their_owners_pages_alone(void *unused)
+{
+    static struct tcache cache;
+    (void)unused;
+    for (unsigned owner = 1; owner <= TAG_COMMON; owner++) {
+        cache.first_tag = tag_of(owner, 1);
+        for (unsigned tag = 0; tag <= UINT16_MAX; tag++) {
+            size_t number = tcache_number_of(&cache, tag);
+            bool is_ours = tag_owner(tag) == owner;
+            MUST((number < RUN_CLASSES) ==
+                 (is_ours && tag_byte(tag) - 1 < RUN_CLASSES));
+            MUST((number == CHUNKS_NUMBER) == (is_ours && tag_byte(tag) == 0));
+        }
+    }
+    for (unsigned tag = 0; tag <= UINT16_MAX; tag++) {
+        size_t number = tcache_number_of(&tcache_none, tag);
+        MUST(number >= RUN_CLASSES && number != CHUNKS_NUMBER);
+        /* As an outbox counts. */
+        uint32_t half = tag - (uint32_t)FIRST_TAG_NONE;
+        MUST(half >= RUN_CLASSES && half != (uint32_t)CHUNKS_NUMBER);
+    }
+}
+
 /* Of all sizes that caches take, objects and chunks. */
 static size_t size_of(size_t i)
 {
@@ -174,6 +264,18 @@ static void heaps_may_lie_far_from_the_window(void *unused)
     MUST(alloc_realloc(mem, 990) == mem);
     alloc_free(mem);
     MUST(alloc_malloc(1000) == mem);
+    struct arena *arena = arena_numbered(1);
+    MUST(arena_acquire(arena));
+    arena_make_common(arena);
+    arena_release(arena);
+    must_be_sound();
+    MUST(tag_owner(tcache_tag_of(mem)) == TAG_COMMON && !tcache_free(mem));
+    void *next = alloc_malloc(200000);
+    MUST(tcache_self()->first_tag == tag_of(TAG_COMMON, 1));
+    MUST(tcache_free(mem));
+    alloc_free(next);
+    MUST(alloc_malloc(1000) == mem);
+    must_be_sound();
 }
 
 int main(void)
@@ -184,6 +286,9 @@ int main(void)
         unit_test_in_child(a_tag_is_of_one_page),
         unit_test_in_child(outside_of_the_window_nothing_is_set),
         unit_test_in_child(a_heap_tags_what_it_commits),
+        unit_test_in_child(a_common_arenas_tags_say_so),
+        unit_test_in_child(a_common_page_with_a_number_is_found),
+        unit_test_in_child(first_tags_match_their_owners_pages_alone),
         unit_test_in_child(heaps_may_lie_far_from_the_window),
     };
     return UNIT_RUN(tests);
