@@ -727,16 +727,22 @@ static void set_capacity_limit(struct tcache *cache, const struct arena *arena)
         (uint32_t)min_size(max_size(share, CACHE_BYTES_MIN), CACHE_BYTES_MAX);
 }
 
+/* An object may have been written to since it was freed. */
+static void hand_out(struct arena *owner, unsigned size_class, void *mem)
+{
+    if (class_is_run(size_class)) {
+        object_verify_cached(owner, mem);
+    }
+    block_hand_out(mem, size_class);
+}
+
 /* The newest block of a class that has some. */
 static void *take_newest(struct tcache *cache, unsigned size_class)
 {
     size_t count = blocks_in(cache, size_class);
     void *mem = blocks_of(cache, size_class)[count - 1];
     set_count(cache, size_class, count - 1);
-    if (class_is_run(size_class)) {
-        object_verify_cached(arena_numbered(cache->owner), mem);
-    }
-    block_hand_out(mem, size_class);
+    hand_out(arena_numbered(cache->owner), size_class, mem);
     return mem;
 }
 
@@ -761,7 +767,8 @@ static void *take_own(struct tcache *cache, struct arena *arena,
     }
     void *mem = NULL;
     if (arena_take(arena, size_class, &mem, 1) > 0) {
-        block_hand_out(mem, size_class);
+        guard_count(1);
+        hand_out(arena, size_class, mem);
     }
     return mem;
 }
@@ -873,10 +880,7 @@ static void *refill_class(struct tcache *cache, struct arena *arena,
         set_count(cache, size_class, got - 1);
     }
     void *mem = mems[got - 1];
-    if (class_is_run(size_class)) {
-        object_verify_cached(arena, mem);
-    }
-    block_hand_out(mem, size_class);
+    hand_out(arena, size_class, mem);
     return mem;
 }
 
