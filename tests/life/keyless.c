@@ -11,7 +11,7 @@
 
 #include "trial.h"
 
-enum { THREADS = 400, BLOCKS = 60, KEYS_MOST = 1 << 16 };
+enum { THREADS = 2000, BLOCKS = 60, KEYS_MOST = 1 << 16 };
 
 static void *(*loaded_malloc)(size_t size);
 static void (*loaded_free)(void *memory);
@@ -86,8 +86,9 @@ int main(void)
     before = size_of_process();
     for (int i = 0; i < THREADS; i++)
         use_in_a_thread();
-    /* A cache of each would be more than a hundred MiB. */
-    MUST(size_of_process() < before + (32 << 10));
+    /* A cache of each would be more than 500 MiB. Where threads meet, or the
+     * helper is at work, there may be an arena more, which reserves 64. */
+    MUST(size_of_process() < before + (300 << 10));
     MUST(loaded_check() == 0);
     return 0;
 }
