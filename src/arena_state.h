@@ -51,7 +51,7 @@ struct sweeps {
     size_t freed;       /* bytes that ever were; read without the lock */
     size_t freed_seen;  /* the same when the last SWEEP_OLD began */
     size_t live_high;   /* most live bytes since the last SWEEP_EXCESS */
-    size_t live_then;   /* live bytes when it ended */
+    size_t live_then;   /* least of them while it was made */
     size_t live_most;   /* live_high of all times before */
     size_t returned;    /* bytes it gave back, with those shortly before it */
     uint64_t time;      /* when it ended, in milliseconds */

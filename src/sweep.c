@@ -387,6 +387,30 @@ static bool is_excessive(struct arena *arena)
     return fallen > limit && !may_swing(sweeps, fallen - limit);
 }
 
+static void begin_excess(struct arena *arena)
+{
+    arena->sweeps.live_then = arena_live_bytes(arena);
+}
+
+/* If live bytes have risen meanwhile, that is for the next one to learn from.
+ */
+static void end_excess(struct arena *arena)
+{
+    struct sweeps *sweeps = &arena->sweeps;
+    size_t live = arena_live_bytes(arena);
+    sweeps->live_most = max_size(sweeps->live_most, sweeps->live_high);
+    sweeps->live_high = live;
+    sweeps->live_then = min_size(sweeps->live_then, live);
+    sweeps->time = os_milliseconds();
+}
+
+/* What had fallen is wanted again: there is not too much any more. */
+static bool has_risen_again(const struct arena *arena)
+{
+    size_t fallen = arena->sweeps.live_high - arena_live_bytes(arena);
+    return fallen < option_get(OPTION_TRIM_THRESHOLD) / 2;
+}
+
 void sweep_excess_step(struct arena *arena)
 {
     struct sweeps *sweeps = &arena->sweeps;
@@ -403,14 +427,16 @@ void sweep_excess_step(struct arena *arena)
         if (!is_excessive(arena)) {
             return;
         }
+        begin_excess(arena);
+    } else if (has_risen_again(arena)) {
+        finish(arena, SWEEP_EXCESS);
+        end_excess(arena);
+        return;
     }
     bool more = sweep_step(arena, SWEEP_EXCESS, &room);
     sweeps->returned += room.returned;
     if (!more) {
         arena_trim_top(arena, option_get(OPTION_TOP_PAD));
-        sweeps->live_most = max_size(sweeps->live_most, sweeps->live_high);
-        sweeps->live_high = arena_live_bytes(arena);
-        sweeps->live_then = sweeps->live_high;
-        sweeps->time = os_milliseconds();
+        end_excess(arena);
     }
 }

@@ -28,9 +28,9 @@
  * whose demand swings would give back, and have faulted in, the same pages
  * each time. So where there is a helper, who comes by later, nothing is done in
  * the first EXCESS_MILLISECONDS; unless there is very much. And if live bytes
- * rise again within RETURN_TOO_SOON of such a sweep, what it gave back is
- * allowed from then on, and is halved now and then: in time, the hysteresis is
- * SWEEP_OLD's.
+ * rise again within RETURN_TOO_SOON of such a sweep, or before it is done,
+ * which ends it, what it gave back is allowed from then on, and is halved now
+ * and then: in time, the hysteresis is SWEEP_OLD's.
  *
  * Threads: all functions want the arena's lock held, but for sweep_is_wanted.
  */

@@ -775,6 +775,59 @@ static void one_that_comes_again_late_is_not(void **state)
     }
 }
 
+enum {
+    PIECE = 16 << 10,
+    PIECES = 2048,
+    MAGAZINE = 32,
+};
+
+/* Between pieces that stay, every second one is given, by magazines: a sweep
+ * takes more steps than there are, and is not done when memory is wanted
+ * again. Returns how much of them is dirty. */
+static size_t scattered_swing(struct chunk **pieces)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < PIECES; i += 2) {
+        pieces[i] = take(PIECE);
+        fill(pieces[i], 1);
+    }
+    MUST(lock_acquire(&own.lock));
+    for (size_t i = 0; i < PIECES; i += 2) {
+        _int_free(&own, pieces[i]);
+        if (i % MAGAZINE == 0) {
+            sweep_excess(&own);
+        }
+    }
+    lock_release(&own.lock);
+    for (size_t i = 0; i < PIECES; i += 2) {
+        bytes += resident(pieces[i], PIECE);
+    }
+    return bytes;
+}
+
+static void what_comes_again_during_a_sweep_ends_it(void **state)
+{
+    enum { DIRTY = PIECES / 2 * (PIECE - 4096) };
+    static struct chunk *pieces[PIECES];
+    (void)state;
+    bell_helper = false;
+    for (size_t i = 0; i < PIECES; i++) {
+        pieces[i] = take(PIECE);
+    }
+    for (size_t i = 0; i < PIECES; i += 2) {
+        give(pieces[i]);
+    }
+    now += 10 * RETURN_TOO_SOON;
+    assert_true(scattered_swing(pieces) < DIRTY - DIRTY / 8);
+    assert_true(own.sweeps.of[SWEEP_EXCESS].is_under_way);
+    /* What is allowed is as much as was returned, and wanted again. */
+    scattered_swing(pieces);
+    for (int i = 0; i < 5; i++) {
+        assert_true(scattered_swing(pieces) >= DIRTY - DIRTY / 8);
+        assert_true(own_is_sound());
+    }
+}
+
 static int begin_anew(void **state)
 {
     page_size = 0;
@@ -823,6 +876,7 @@ int main(void)
         arena_test(a_quick_fall_of_very_much_is_given_back),
         arena_test(one_that_comes_again_soon_is_kept),
         arena_test(one_that_comes_again_late_is_not),
+        arena_test(what_comes_again_during_a_sweep_ends_it),
     };
     own_is_late = false;
     return UNIT_RUN(tests);
